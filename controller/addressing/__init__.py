@@ -1,0 +1,1 @@
+"""What customers ask for: accounts, prefixes, BGP prefixes, services, bindings, and their API."""

@@ -1,0 +1,1 @@
+"""The command line; other packages add to it by the entry-point group herald.commands."""

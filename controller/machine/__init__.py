@@ -1,0 +1,1 @@
+"""One machine of a site: holds bindings as local routes of its own namespace, and acknowledges them."""

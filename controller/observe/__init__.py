@@ -1,0 +1,7 @@
+"""What real peers hold, and every BGP message on the wire.
+
+RIB readers give one typed form (:class:`controller.observe.rib.RibRow`) for BIRD, FRR, GoBGP, OpenBGPD
+and ExaBGP; the capture records messages with the kernel's timestamps; histories are rebuilt from them.
+May depend on ``controller.bgp``, ``controller.errors`` and nothing above it. ``bgp_message``,
+``tcp_stream``, ``history`` and ``mrt`` are pure: no I/O, no clock.
+"""

@@ -1,0 +1,1 @@
+"""Moves accounts' chunks across sites: the state machine (pure) and its driver."""

@@ -1,0 +1,106 @@
+"""Commands down, receipts and reports up (pure)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from controller.bgp import Prefix
+from controller.snapshots.model import ChunkHash
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Move one account at one site from one chunk to another (compare-and-set).
+
+    ``from_hash`` None: the site has nothing of that account; ``to_hash`` None: it shall have nothing.
+    ``generation`` is the site's own, rising by at least one with each command. ``chunk``: the bytes of
+    ``to_hash``. ``rollout_id`` says why.
+    """
+
+    site: str
+    generation: int
+    rollout_id: str
+    account_id: str
+    from_hash: ChunkHash | None
+    to_hash: ChunkHash | None
+    chunk: bytes | None
+
+
+Outcome = Literal["accepted", "duplicate", "stale", "conflict", "refused"]
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The agent's answer to a command, after its journal has been synced to disk.
+
+    ``accepted``: journalled, and being carried out; ``duplicate``: already journalled; ``stale``: a lower
+    generation; ``conflict``: ``from_hash`` is not what the site has (``current_hash`` is); ``refused``: a
+    damaged chunk or one outside the envelope.
+    """
+
+    site: str
+    generation: int
+    outcome: Outcome
+    reason: str = ""
+    current_hash: ChunkHash | None = None
+
+
+class MachineStatus(msgspec.Struct, frozen=True):
+    """How one machine stands; ``live``: it answered within the agent's deadline."""
+
+    name: str
+    live: bool
+    generation: int
+    hash: str | None
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A route that is to be announced and is not yet, or one that is kept though it should go; and why."""
+
+    prefix: Prefix
+    reason: str
+
+
+class SiteStatus(msgspec.Struct, frozen=True):
+    """A site's report. ``version`` rises with each change of anything in it.
+
+    ``accounts``: what the journal holds; ``settled``: speaker and machines have all of it; ``sent``: the
+    prefixes that the speaker was given, each with the AS path on the wire.
+    """
+
+    site: str
+    version: int
+    generation: int
+    epoch: str
+    accounts: dict[str, ChunkHash]
+    settled: bool
+    speaker: str
+    speaker_up: bool
+    sent: dict[Prefix, tuple[int, ...]]
+    machines: tuple[MachineStatus, ...]
+    waiting: tuple[Waiting, ...] = ()
+
+
+class BindingItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One binding as it travels to a machine."""
+
+    cidr: Prefix
+    service_id: str
+    account_id: str
+    binding_id: str
+
+
+class BindingSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A machine's full set of bindings, ordered; ``hash`` is the SHA-256 of their canonical JSON."""
+
+    generation: int
+    hash: str
+    bindings: tuple[BindingItem, ...]
+
+
+class BindingAck(msgspec.Struct, frozen=True):
+    """What a machine holds, on disk and in its kernel, at this moment."""
+
+    name: str
+    generation: int
+    hash: str

@@ -1,0 +1,1 @@
+"""Path hunting: analysis (pure), report and pictures."""

@@ -1,0 +1,1 @@
+"""Bring a topology up and down: network namespaces by default."""
