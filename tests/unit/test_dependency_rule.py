@@ -1,0 +1,113 @@
+"""The dependency rule of docs/architecture.md, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PURE = [
+    "controller/bgp.py",
+    "controller/errors.py",
+    "controller/snapshots/model.py",
+    "controller/snapshots/projection.py",
+    "controller/snapshots/compile.py",
+    "controller/snapshots/diff.py",
+    "controller/rollout/machine.py",
+    "controller/transport/messages.py",
+    "controller/agent/journal_records.py",
+    "controller/agent/reconcile.py",
+    "controller/agent/commands.py",
+    "controller/observe/event.py",
+    "controller/observe/rib.py",
+    "controller/observe/bgp_message.py",
+    "controller/observe/tcp_stream.py",
+    "controller/observe/history.py",
+    "controller/observe/mrt.py",
+    "labs/topology/model.py",
+    "labs/hunting/analysis.py",
+]
+
+IMPURE = {
+    "asyncio", "ctypes", "fcntl", "glob", "http", "httpx", "grpc", "io", "mmap", "multiprocessing", "os",
+    "pyroute2", "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlalchemy",
+    "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid", "uvicorn",
+}  # fmt: skip
+"""Modules that do I/O, read a clock, or draw chance. ``pathlib`` is allowed for its pure paths alone."""
+
+LAYERS = {
+    # Below the API nobody reads customers' tables; above the agent nobody talks to a daemon.
+    "controller/snapshots": ("controller.addressing", "controller.agent", "controller.speakers"),
+    "controller/rollout": ("controller.agent", "controller.speakers", "controller.machine"),
+    "controller/addressing": ("controller.agent", "controller.speakers", "controller.machine"),
+    "controller/agent": ("controller.addressing", "controller.rollout", "controller.store"),
+    "controller/machine": ("controller.addressing", "controller.rollout", "controller.store"),
+    "controller/speakers": ("controller.addressing", "controller.agent", "controller.snapshots"),
+    "controller/transport": ("controller.addressing", "controller.agent", "controller.speakers"),
+}
+
+
+def imports(path: Path, *, at_run_time_only: bool = False) -> set[str]:
+    """Return the full names that a file imports (with ``from a import b`` as ``a.b``)."""
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    if at_run_time_only:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                skipped.update(child for stmt in node.body for child in ast.walk(stmt))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            found.add(node.module)
+    return found
+
+
+def python_files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def test_the_product_never_imports_the_laboratory() -> None:
+    offenders = [
+        (str(path.relative_to(ROOT)), name)
+        for path in python_files("controller")
+        for name in imports(path)
+        if within(name, "labs")
+    ]
+    assert offenders == []
+
+
+@pytest.mark.parametrize("file", PURE)
+def test_pure_modules_import_no_io_and_no_clock(file: str) -> None:
+    offenders = {name for name in imports(ROOT / file) if name.split(".")[0] in IMPURE}
+    assert offenders == set(), f"{file} is named pure, and imports {sorted(offenders)}"
+
+
+@pytest.mark.parametrize("file", PURE)
+def test_pure_modules_ask_no_clock(file: str) -> None:
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}:
+            owner = ast.unparse(node.value)
+            assert "datetime" not in owner and "date" != owner, f"{file}:{node.lineno} reads a clock"
+
+
+@pytest.mark.parametrize(("room", "forbidden"), LAYERS.items())
+def test_rooms_stay_on_their_side(room: str, forbidden: tuple[str, ...]) -> None:
+    offenders = [
+        (str(path.relative_to(ROOT)), name)
+        for path in python_files(room)
+        for name in imports(path, at_run_time_only=True)
+        if any(within(name, package) for package in forbidden)
+    ]
+    assert offenders == []
