@@ -1,0 +1,147 @@
+"""The configured state: what customers asked for. Rows are tombstoned (``deleted_at``), never removed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from controller.store import Base, UtcDateTime
+
+ID = String(32)
+LIVE = text("deleted_at IS NULL")
+
+
+class AccountRow(Base):
+    """A customer."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class TokenRow(Base):
+    """A bearer token; only its SHA-256 is kept. An operator's has no account."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        CheckConstraint("role IN ('customer', 'operator')", name="role"),
+        CheckConstraint("(role = 'customer') = (account_id IS NOT NULL)", name="scope"),
+    )
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(10))
+    account_id: Mapped[str | None] = mapped_column(ID, ForeignKey("accounts.id"))
+    description: Mapped[str] = mapped_column(String(200), default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ServiceRow(Base):
+    """What may be bound to addresses."""
+
+    __tablename__ = "services"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PrefixRow(Base):
+    """An onboarded prefix. ``low``/``high``: first and last address, 16 bytes, for overlaps by index."""
+
+    __tablename__ = "prefixes"
+    __table_args__ = (Index("ix_prefixes_range", "low", "high", sqlite_where=LIVE),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"), index=True)
+    cidr: Mapped[str] = mapped_column(String(49))
+    low: Mapped[bytes] = mapped_column(LargeBinary(16))
+    high: Mapped[bytes] = mapped_column(LargeBinary(16))
+    asn: Mapped[int | None] = mapped_column(BigInteger)
+    description: Mapped[str] = mapped_column(String(1000), default="")
+    loa_document_id: Mapped[str | None] = mapped_column(ID)
+    delegate_loa_creation: Mapped[bool] = mapped_column(default=False)
+    ownership_token: Mapped[str] = mapped_column(String(64))
+    approved: Mapped[bool] = mapped_column(default=False)
+    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class BgpPrefixRow(Base):
+    """An advertisable part of a prefix. ``sites`` None: all of them."""
+
+    __tablename__ = "bgp_prefixes"
+    __table_args__ = (
+        Index("uq_bgp_prefixes_live", "account_id", "cidr", unique=True, sqlite_where=LIVE),
+        CheckConstraint("asn_prepend_count BETWEEN 0 AND 3", name="prepends"),
+    )
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"))
+    prefix_id: Mapped[str] = mapped_column(ID, ForeignKey("prefixes.id"), index=True)
+    cidr: Mapped[str] = mapped_column(String(49))
+    asn: Mapped[int | None] = mapped_column(BigInteger)
+    asn_prepend_count: Mapped[int] = mapped_column(default=0)
+    auto_advertise_withdraw: Mapped[bool] = mapped_column(default=False)
+    advertised: Mapped[bool] = mapped_column(default=False)
+    advertised_modified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    locked: Mapped[bool] = mapped_column(default=False)
+    sites: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class BindingRow(Base):
+    """A part of a prefix that a service serves."""
+
+    __tablename__ = "bindings"
+    __table_args__ = (Index("uq_bindings_live", "account_id", "cidr", unique=True, sqlite_where=LIVE),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"))
+    prefix_id: Mapped[str] = mapped_column(ID, ForeignKey("prefixes.id"), index=True)
+    cidr: Mapped[str] = mapped_column(String(49))
+    service_id: Mapped[str] = mapped_column(ID, ForeignKey("services.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EventRow(Base):
+    """Who did what, when, from where and why; triggers refuse to change or remove one."""
+
+    __tablename__ = "events"
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(100))
+    origin: Mapped[str] = mapped_column(String(100))
+    action: Mapped[str] = mapped_column(String(50))
+    account_id: Mapped[str | None] = mapped_column(ID, index=True)
+    object_kind: Mapped[str] = mapped_column(String(20))
+    object_id: Mapped[str] = mapped_column(ID)
+    reason: Mapped[str] = mapped_column(String(500))
+    change_set_id: Mapped[str | None] = mapped_column(ID)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class AnswerRow(Base):
+    """The answer to a write that came with an idempotency key, kept in the write's own transaction."""
+
+    __tablename__ = "answers"
+
+    token_id: Mapped[str] = mapped_column(ID, ForeignKey("tokens.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    change_set_id: Mapped[str | None] = mapped_column(ID)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

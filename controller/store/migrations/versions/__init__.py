@@ -1,0 +1,1 @@
+"""The migrations, oldest first: ``v<NNNN>_<what>.py``, revision ``<NNNN>``, each on the one before."""
