@@ -1,0 +1,65 @@
+"""Roll-outs on disk, and each site's tree: what the site is to have, by a roll-out's command."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from controller.store import Base, UtcDateTime
+
+ID = String(32)
+HASH = String(64)
+SITE = String(64)
+
+
+class RolloutRow(Base):
+    """The move of one account from one chunk to another; ``state`` as in ``rollout.machine``."""
+
+    __tablename__ = "rollouts"
+    __table_args__ = (Index("ix_rollouts_account", "account_id", "seq"),)
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(ID, unique=True)
+    change_set_id: Mapped[str] = mapped_column(ID, unique=True)
+    account_id: Mapped[str] = mapped_column(ID)
+    snapshot_id: Mapped[str] = mapped_column(HASH)
+    from_hash: Mapped[str | None] = mapped_column(HASH)
+    to_hash: Mapped[str] = mapped_column(HASH, ForeignKey("chunks.hash"))
+    state: Mapped[str] = mapped_column(String(12), index=True)
+    reason: Mapped[str] = mapped_column(String(2000), default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RolloutSiteRow(Base):
+    """How far one roll-out is at one site."""
+
+    __tablename__ = "rollout_sites"
+
+    rollout_id: Mapped[str] = mapped_column(ID, ForeignKey("rollouts.id"), primary_key=True)
+    site: Mapped[str] = mapped_column(SITE, primary_key=True)
+    wave: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(String(2000), default="")
+
+
+class SiteRow(Base):
+    """A site, and the highest generation that this controller has given it (kept before it is sent)."""
+
+    __tablename__ = "sites"
+
+    name: Mapped[str] = mapped_column(SITE, primary_key=True)
+    generation: Mapped[int] = mapped_column(default=0)
+
+
+class SiteTreeRow(Base):
+    """What one site is to have of one account, and by which roll-out."""
+
+    __tablename__ = "site_trees"
+
+    site: Mapped[str] = mapped_column(SITE, ForeignKey("sites.name"), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID, primary_key=True)
+    hash: Mapped[str] = mapped_column(HASH, ForeignKey("chunks.hash"))
+    rollout_id: Mapped[str] = mapped_column(ID, ForeignKey("rollouts.id"))
