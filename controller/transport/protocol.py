@@ -1,0 +1,53 @@
+"""What the controller asks of an agent, and an agent of a machine, whatever carries it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from controller.observe.rib import RibRow
+from controller.transport.messages import BindingAck, BindingSet, Command, Receipt, SiteStatus
+
+
+class SiteLink(Protocol):
+    """The controller's link to one site's agent.
+
+    Every call raises :class:`~controller.transport.errors.TransportUnreachableError` when nobody answers
+    in time (the command may have arrived all the same: ask the status), and another
+    :class:`~controller.transport.errors.TransportError` when the answer makes no sense.
+    """
+
+    async def deliver(self, command: Command) -> Receipt:
+        """Hand over one command; the receipt comes after the agent's journal is on disk."""
+        ...
+
+    async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
+        """Return the status once its version exceeds ``after``, or after ``wait`` seconds as it is."""
+        ...
+
+    async def adj_rib_out(self) -> list[RibRow]:
+        """Return what the site's speaker sends, as the speaker itself says."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+class MachineLink(Protocol):
+    """An agent's link to one of its machines; errors as for :class:`SiteLink`."""
+
+    async def put(self, bindings: BindingSet) -> BindingAck:
+        """Give the machine its full set; it answers once the set is on disk and in its kernel.
+
+        Raises :class:`~controller.transport.errors.TransportRefusedError` (status 409) when the machine
+        holds a higher generation.
+        """
+        ...
+
+    async def get(self) -> BindingAck:
+        """Return what the machine holds now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
