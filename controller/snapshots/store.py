@@ -1,0 +1,151 @@
+"""Chunks, snapshots and the head in the database.
+
+Every chunk that is read is checked against its hash; one that is damaged is refused whole, and nothing is
+carried out with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from controller.snapshots.compile import Candidate
+from controller.snapshots.diff import TreeStep
+from controller.snapshots.model import (
+    ChangeSet,
+    Chunk,
+    ChunkHash,
+    DamagedChunkError,
+    SnapshotError,
+    decode_chunk,
+    hash_chunk,
+)
+from controller.snapshots.tables import ChunkRow, HeadRow, SnapshotEntryRow, SnapshotRow
+
+
+class UnknownSnapshotError(SnapshotError):
+    """No snapshot has that id (or more than one id begins so)."""
+
+
+def head(session: Session) -> dict[str, ChunkHash]:
+    """Return the operational tree."""
+    return {row.account_id: ChunkHash(row.hash) for row in session.scalars(select(HeadRow))}
+
+
+def head_of(session: Session, account_id: str) -> ChunkHash | None:
+    """Return the operational chunk's hash of one account, None when it never had one."""
+    row = session.get(HeadRow, account_id)
+    return None if row is None else ChunkHash(row.hash)
+
+
+def chunk_body(session: Session, hash_: ChunkHash) -> bytes:
+    """Return a chunk's bytes; raises :class:`DamagedChunkError` when they are missing or damaged."""
+    row = session.get(ChunkRow, hash_)
+    if row is None:
+        raise DamagedChunkError(f"chunk {hash_[:12]} is missing from the database: restore it from a copy")
+    if hash_chunk(row.body) != hash_:
+        raise DamagedChunkError(f"chunk {hash_[:12]} is damaged in the database: restore it from a copy")
+    return row.body
+
+
+def chunk(session: Session, hash_: ChunkHash) -> Chunk:
+    """Return a chunk; raises :class:`DamagedChunkError`."""
+    return decode_chunk(chunk_body(session, hash_), hash_)
+
+
+def knows(session: Session, hash_: ChunkHash) -> bool:
+    """Tell whether this controller ever made or took over that chunk."""
+    return session.scalar(select(func.count()).where(ChunkRow.hash == hash_)) == 1
+
+
+def commit(session: Session, found: Candidate, change_set: ChangeSet) -> SnapshotRow:
+    """Record a candidate as the newest snapshot and the head, in the caller's transaction.
+
+    Who and why come from the change-set, when is now. A candidate equal to the head is recorded as a
+    snapshot that changes nothing.
+    """
+    session.execute(insert(ChunkRow).values(hash=found.hash, body=found.body).on_conflict_do_nothing())
+    parent = session.scalar(select(SnapshotRow).order_by(SnapshotRow.seq.desc()).limit(1))
+    parent_id = None if parent is None else parent.id
+    row = SnapshotRow(
+        id=_snapshot_id(parent_id, change_set.id, found.step),
+        parent_id=parent_id,
+        change_set_id=change_set.id,
+        actor=change_set.actor[:100],
+        reason=change_set.reason[:500],
+        at=datetime.now(UTC),
+    )
+    session.add(row)
+    session.flush()
+    step = found.step
+    session.add(
+        SnapshotEntryRow(
+            snapshot_seq=row.seq, account_id=step.account_id, from_hash=step.from_hash, to_hash=step.to_hash
+        )
+    )
+    session.merge(HeadRow(account_id=step.account_id, hash=found.hash, snapshot_seq=row.seq))
+    session.flush()
+    return row
+
+
+def tree_at(session: Session, snapshot_id: str) -> dict[str, ChunkHash]:
+    """Return the whole tree of a snapshot; raises :class:`UnknownSnapshotError`."""
+    row = find(session, snapshot_id)
+    newest = (
+        select(SnapshotEntryRow.account_id, func.max(SnapshotEntryRow.snapshot_seq).label("seq"))
+        .where(SnapshotEntryRow.snapshot_seq <= row.seq)
+        .group_by(SnapshotEntryRow.account_id)
+        .subquery()
+    )
+    entries = select(SnapshotEntryRow).join(
+        newest,
+        (SnapshotEntryRow.account_id == newest.c.account_id)
+        & (SnapshotEntryRow.snapshot_seq == newest.c.seq),
+    )
+    return {e.account_id: ChunkHash(e.to_hash) for e in session.scalars(entries) if e.to_hash is not None}
+
+
+def find(session: Session, snapshot_id: str) -> SnapshotRow:
+    """Return the snapshot whose id begins with ``snapshot_id``; raises :class:`UnknownSnapshotError`."""
+    wanted = select(SnapshotRow).where(SnapshotRow.id.startswith(snapshot_id, autoescape=True)).limit(2)
+    rows = list(session.scalars(wanted))
+    if len(rows) != 1:
+        why = "no snapshot has" if not rows else "more than one snapshot has"
+        raise UnknownSnapshotError(f"{why} an id that begins with {snapshot_id!r}: herald snapshots list")
+    return rows[0]
+
+
+def newest(session: Session, limit: int, *, account_id: str | None = None) -> list[SnapshotRow]:
+    """Return snapshots, newest first; ``account_id``: only those that changed that account."""
+    rows = select(SnapshotRow).order_by(SnapshotRow.seq.desc()).limit(limit)
+    if account_id is not None:
+        changed = select(SnapshotEntryRow.snapshot_seq).where(SnapshotEntryRow.account_id == account_id)
+        rows = rows.where(SnapshotRow.seq.in_(changed))
+    return list(session.scalars(rows))
+
+
+def steps_of(session: Session, rows: list[SnapshotRow]) -> Mapping[int, list[TreeStep]]:
+    """Return what each of these snapshots changed, by its ``seq``."""
+    found: dict[int, list[TreeStep]] = {row.seq: [] for row in rows}
+    entries = select(SnapshotEntryRow).where(SnapshotEntryRow.snapshot_seq.in_(found))
+    for e in session.scalars(entries):
+        found[e.snapshot_seq].append(
+            TreeStep(
+                e.account_id,
+                None if e.from_hash is None else ChunkHash(e.from_hash),
+                None if e.to_hash is None else ChunkHash(e.to_hash),
+            )
+        )
+    return found
+
+
+def _snapshot_id(parent_id: str | None, change_set_id: str, step: TreeStep) -> str:
+    """Name a snapshot by all that it stands on, as git names a commit."""
+    parts = (parent_id, change_set_id, step.account_id, step.from_hash, step.to_hash)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
