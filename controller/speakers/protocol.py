@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from controller.bgp import Route
+from controller.bgp import Prefix, Route
 from controller.errors import HeraldError, Remedy
 from controller.observe.rib import RibRow
 
@@ -20,7 +20,11 @@ class SpeakerDownError(SpeakerError):
 
 
 class SpeakerRefusedError(SpeakerError):
-    """The speaker said no to a route; the message names it."""
+    """The speaker said no to the routes for ``prefixes``; it has all the others."""
+
+    def __init__(self, message: str, prefixes: frozenset[Prefix] = frozenset()) -> None:
+        super().__init__(message)
+        self.prefixes = prefixes
 
 
 class Speaker(Protocol):
