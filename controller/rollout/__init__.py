@@ -1,1 +1,10 @@
-"""Moves accounts' chunks across sites: the state machine (pure) and its driver."""
+"""Moves accounts' chunks across sites: the state machine (pure) and its driver.
+
+``machine``   one roll-out as a literal state × event table (pure);
+``delivery``  what to send to a site next, and what its status says of a roll-out (pure);
+``backoff``   how long to wait before trying again (pure);
+``records``   roll-outs, sites and their trees in the database;
+``site``      follows one site: long-polls its status, delivers what it lacks;
+``driver``    admits change-sets in order, keeps the machines, records what they say;
+``routes``    Herald's own HTTP routes over all that; ``view``: what the Addressing API shows of it.
+"""

@@ -1,0 +1,29 @@
+"""Errors of the roll-out.
+
+::
+
+    RolloutError
+    ├── UnknownChangeSetError   no change-set has that id
+    ├── UnknownSiteError        no site is called that
+    └── WrongSiteError          the agent at a site's address says that it is another site
+"""
+
+from __future__ import annotations
+
+from controller.errors import HeraldError
+
+
+class RolloutError(HeraldError):
+    """Root of the errors of this package."""
+
+
+class UnknownChangeSetError(RolloutError):
+    """No change-set has that id."""
+
+
+class UnknownSiteError(RolloutError):
+    """No site of this controller is called that."""
+
+
+class WrongSiteError(RolloutError):
+    """An agent answers for another site than the one that it was dialled as; it is given nothing."""
