@@ -26,6 +26,9 @@ from controller.speakers.protocol import SpeakerDownError, SpeakerError
 SERVICE = "/apipb.GobgpApi/"
 SERVICE_OF_4 = "/api.GoBgpService/"
 
+PING_EVERY_S = 2.0
+PING_DEADLINE_S = 5.0
+
 Table = Literal["global", "adj-in", "adj-out"]
 
 
@@ -122,11 +125,15 @@ class GobgpConnection:
         await self._answered("AddPathStream", call(requests))
 
     async def gone(self) -> None:
-        """Return when the connection is lost (GoBGP ended or closed its socket)."""
-        state = self._channel.get_state(try_to_connect=False)
-        while state == grpc.ChannelConnectivity.READY:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=False)
+        """Return when the connection is lost (GoBGP ended), or GoBGP has not answered for some seconds."""
+        while (state := self._channel.get_state()) == grpc.ChannelConnectivity.READY:
+            try:
+                await asyncio.wait_for(self._channel.wait_for_state_change(state), PING_EVERY_S)
+            except TimeoutError:
+                try:
+                    await _get_bgp(self._channel, SERVICE, PING_DEADLINE_S)
+                except grpc.aio.AioRpcError:
+                    return
 
     async def _stream(self, method: str, request: Any, reply: Any) -> list[Any]:
         call = self._channel.unary_stream(

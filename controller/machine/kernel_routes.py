@@ -1,0 +1,122 @@
+"""Routes in this namespace's kernel that are ours, by their route protocol number (iproute2 does the work).
+
+A program that is started again finds exactly what it installed before, and changes only the difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from controller.bgp import Family, Prefix, family_of
+from controller.machine.errors import KernelRoutesError
+
+MACHINE_PROTOCOL = 190
+"""Marks a machine's ``local`` routes (rtnetlink's ``rtm_protocol``; 190 is nobody's in iproute2's table)."""
+
+FORWARD_PROTOCOL = 191
+"""Marks an agent's routes towards its machines."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KernelRoute:
+    """A route for ``prefix``: ``local`` (on lo, table local) when ``next_hops`` is empty, ECMP otherwise."""
+
+    prefix: Prefix
+    next_hops: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """Return the route as ``ip route`` reads it, without its protocol."""
+        if not self.next_hops:
+            return f"local {self.prefix} dev lo table local"
+        if len(self.next_hops) == 1:
+            return f"{self.prefix} via {self.next_hops[0]}"
+        return f"{self.prefix} " + " ".join(f"nexthop via {hop}" for hop in self.next_hops)
+
+
+class _Hop(msgspec.Struct):
+    gateway: str | None = None
+
+
+class _Row(msgspec.Struct):
+    dst: str
+    gateway: str | None = None
+    nexthops: list[_Hop] = []
+
+
+def batch_for(
+    have: frozenset[KernelRoute], want: frozenset[KernelRoute], protocol: int
+) -> dict[Family, list[str]]:
+    """Return the ``ip -batch`` lines, by family, that turn ``have`` into ``want`` (pure); replacing first."""
+    lines: dict[Family, list[str]] = {family: [] for family in Family}
+    for route in sorted(want - have):
+        # IPv6's replace adds a hop to an existing route instead of replacing it: the old one goes first.
+        stale = [old for old in have if old.prefix == route.prefix]
+        if family_of(route.prefix) is Family.IPV6:
+            lines[Family.IPV6] += [f"route del {old.words()} proto {protocol}" for old in stale]
+        lines[family_of(route.prefix)].append(f"route replace {route.words()} proto {protocol}")
+    kept = {route.prefix for route in want}
+    for route in sorted(have - want):
+        if route.prefix not in kept:
+            lines[family_of(route.prefix)].append(f"route del {route.words()} proto {protocol}")
+    return lines
+
+
+async def read_routes(protocol: int, *, local: bool) -> frozenset[KernelRoute]:
+    """Return our routes (in table local, or main) of both families; raises :class:`KernelRoutesError`."""
+    table = "local" if local else "main"
+    found: set[KernelRoute] = set()
+    for family in Family:
+        output = await _ip(family, ["-json", "route", "show", "table", table, "proto", str(protocol)])
+        for row in msgspec.json.decode(output or b"[]", type=list[_Row]):
+            hops = [h.gateway for h in row.nexthops if h.gateway] or ([row.gateway] if row.gateway else [])
+            found.add(KernelRoute(_with_length(row.dst, family), tuple(sorted(hops))))
+    return frozenset(found)
+
+
+async def change_routes(have: frozenset[KernelRoute], want: frozenset[KernelRoute], protocol: int) -> None:
+    """Make our routes ``want``; raises :class:`KernelRoutesError` with what ``ip`` said first."""
+    for family, lines in batch_for(have, want, protocol).items():
+        if lines:
+            await _ip(family, ["-batch", "-"], "\n".join(lines).encode() + b"\n")
+
+
+async def set_routes(want: Iterable[KernelRoute], protocol: int, *, local: bool) -> None:
+    """Read what is there, and change the difference only."""
+    await change_routes(await read_routes(protocol, local=local), frozenset(want), protocol)
+
+
+def _with_length(destination: str, family: Family) -> Prefix:
+    if destination == "default":
+        destination = "::/0" if family is Family.IPV6 else "0.0.0.0/0"
+    if "/" not in destination:
+        destination += "/128" if family is Family.IPV6 else "/32"
+    return Prefix(destination)
+
+
+async def _ip(family: Family, arguments: list[str], stdin: bytes = b"") -> bytes:
+    flag = "-6" if family is Family.IPV6 else "-4"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "ip",
+            flag,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise KernelRoutesError(f"cannot run ip: {error.strerror}: install iproute2") from error
+    try:
+        output, errors = await process.communicate(stdin)
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        said = errors.decode("utf-8", "replace").strip().splitlines() or ["nothing"]
+        raise KernelRoutesError(f"ip {flag} {arguments[0]} failed: {said[0]}")
+    return output
