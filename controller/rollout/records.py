@@ -1,0 +1,252 @@
+"""Roll-outs, sites and their trees in the database. All functions work in the caller's transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from controller.rollout.delivery import Footprint, footprint
+from controller.rollout.machine import (
+    OVER,
+    Deliver,
+    Rollout,
+    RolloutState,
+    SiteProgress,
+    SiteState,
+    Started,
+    plan,
+    step,
+)
+from controller.rollout.tables import RolloutRow, RolloutSiteRow, SiteRow, SiteTreeRow
+from controller.snapshots import outbox
+from controller.snapshots import store as snapshots
+from controller.snapshots.compile import candidate
+from controller.snapshots.model import ChangeSet, ChunkHash, DamagedChunkError, SnapshotError
+from controller.snapshots.tables import ChangeSetRow, ChunkRow, HeadRow
+
+REASON_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one site is to have of one account, and by which roll-out."""
+
+    hash: ChunkHash
+    rollout_id: str
+
+
+@dataclass(slots=True)
+class Tracked:
+    """A roll-out that is followed, with what it changes and its place in the order."""
+
+    seq: int
+    rollout: Rollout
+    footprint: Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of one change-set: a roll-out, or a refusal that has been recorded."""
+
+    change_set_id: str
+    account_id: str
+    tracked: Tracked | None
+    reason: str = ""
+
+
+def admit_next(
+    session: Session,
+    sites: Sequence[str],
+    blocked: Callable[[str], str | None],
+    now: float,
+    *,
+    limit: int = 50,
+) -> list[Admission]:
+    """Take the oldest queued change-sets, in order: compile, record snapshot and head, begin roll-outs.
+
+    ``blocked(account)`` says why nothing of an account can be carried out now, or None; ``now`` as in
+    :func:`controller.rollout.machine.step`. A change-set that does not fit is recorded as failed.
+    """
+    return [_admit(session, row, sites, blocked, now) for row in outbox.queued(session, limit)]
+
+
+def _admit(
+    session: Session,
+    row: ChangeSetRow,
+    sites: Sequence[str],
+    blocked: Callable[[str], str | None],
+    now: float,
+) -> Admission:
+    try:
+        why = blocked(row.account_id)
+        if why is None:
+            change_set = outbox.decode(row)
+            return Admission(row.id, row.account_id, _begin(session, row, change_set, sites, now))
+    except SnapshotError as error:
+        why = str(error)
+    outbox.move(session, row.id, "failed", why)
+    return Admission(row.id, row.account_id, None, why)
+
+
+def _begin(
+    session: Session, row: ChangeSetRow, change_set: ChangeSet, sites: Sequence[str], now: float
+) -> Tracked:
+    old_hash = snapshots.head_of(session, change_set.account_id)
+    old = None if old_hash is None else snapshots.chunk(session, old_hash)
+    tree = {} if old_hash is None else {change_set.account_id: old_hash}
+    found = candidate(tree, old, change_set)
+    snapshot = snapshots.commit(session, found, change_set)
+    planned = plan(uuid.uuid4().hex, row.id, row.account_id, old_hash, found.hash, waves=(tuple(sites),))
+    rollout, commands = step(planned, Started(), now)
+    stamp = datetime.now(UTC)
+    rollout_row = RolloutRow(
+        id=rollout.id,
+        change_set_id=row.id,
+        account_id=row.account_id,
+        snapshot_id=snapshot.id,
+        from_hash=rollout.from_hash,
+        to_hash=rollout.to_hash,
+        state=rollout.state.value,
+        reason=rollout.reason,
+        created_at=stamp,
+        modified_at=stamp,
+    )
+    session.add(rollout_row)
+    session.flush()
+    for name, progress in rollout.sites.items():
+        session.add(
+            RolloutSiteRow(
+                rollout_id=rollout.id, site=name, wave=progress.wave, state=progress.state.value, reason=""
+            )
+        )
+    for command in commands:
+        if isinstance(command, Deliver):
+            aim(session, rollout, command.sites)
+    outbox.move(session, row.id, _change_set_state(rollout), rollout.reason)
+    return Tracked(rollout_row.seq, rollout, footprint(old, found.chunk))
+
+
+def aim(session: Session, rollout: Rollout, sites: Iterable[str]) -> None:
+    """Record that these sites are to have the roll-out's chunk from now on."""
+    for site in sites:
+        session.merge(
+            SiteTreeRow(site=site, account_id=rollout.account_id, hash=rollout.to_hash, rollout_id=rollout.id)
+        )
+
+
+def save(session: Session, rollouts: Iterable[Rollout]) -> None:
+    """Write down how far roll-outs are; the change-set's state goes with its roll-out's."""
+    now = datetime.now(UTC)
+    for rollout in rollouts:
+        row = session.scalar(select(RolloutRow).where(RolloutRow.id == rollout.id))
+        if row is None:
+            continue
+        row.state, row.reason, row.modified_at = rollout.state.value, rollout.reason[:REASON_LENGTH], now
+        for name, progress in rollout.sites.items():
+            session.merge(
+                RolloutSiteRow(
+                    rollout_id=rollout.id,
+                    site=name,
+                    wave=progress.wave,
+                    state=progress.state.value,
+                    reason=progress.reason[:REASON_LENGTH],
+                )
+            )
+        outbox.move(session, rollout.change_set_id, _change_set_state(rollout), rollout.reason)
+
+
+def _change_set_state(rollout: Rollout) -> str:
+    return rollout.state.value if rollout.state in OVER else "rolling"
+
+
+def load_open(session: Session) -> list[Tracked]:
+    """Return the roll-outs that are not over, oldest first, as they were when last recorded."""
+    over = [state.value for state in OVER]
+    rows = select(RolloutRow).where(RolloutRow.state.not_in(over)).order_by(RolloutRow.seq)
+    return [_tracked(session, row) for row in session.scalars(rows)]
+
+
+def _tracked(session: Session, row: RolloutRow) -> Tracked:
+    sites = session.scalars(select(RolloutSiteRow).where(RolloutSiteRow.rollout_id == row.id))
+    progress = {s.site: SiteProgress(SiteState(s.state), s.reason, s.wave) for s in sites}
+    from_hash = None if row.from_hash is None else ChunkHash(row.from_hash)
+    to_hash = ChunkHash(row.to_hash)
+    rollout = Rollout(
+        row.id,
+        row.change_set_id,
+        row.account_id,
+        from_hash,
+        to_hash,
+        progress,
+        state=RolloutState(row.state),
+        wave=_wave_reached(session, row.id, progress),
+    )
+    return Tracked(row.seq, rollout, _footprint(session, from_hash, to_hash))
+
+
+def _footprint(session: Session, from_hash: ChunkHash | None, to_hash: ChunkHash) -> Footprint:
+    try:
+        old = None if from_hash is None else snapshots.chunk(session, from_hash)
+        return footprint(old, snapshots.chunk(session, to_hash))
+    except DamagedChunkError:
+        # The delivery will say so; until then only a site that is settled as a whole confirms it.
+        return Footprint((), bindings=True)
+
+
+def _wave_reached(session: Session, rollout_id: str, progress: dict[str, SiteProgress]) -> int:
+    """The last wave with a site that was aimed at this roll-out, or moved by it."""
+    aimed = set(session.scalars(select(SiteTreeRow.site).where(SiteTreeRow.rollout_id == rollout_id)))
+    begun = [p.wave for name, p in progress.items() if name in aimed or p.state is not SiteState.PENDING]
+    return max(begun, default=0)
+
+
+def join_sites(session: Session, sites: Iterable[str]) -> None:
+    """Make rows for sites that are new, and give each the operational tree as its own.
+
+    A new site is brought to what the recorded roll-outs made of each account; the account's last roll-out
+    is the one that answers for it.
+    """
+    for site in sites:
+        if session.get(SiteRow, site) is not None:
+            continue
+        session.add(SiteRow(name=site, generation=0))
+        session.flush()
+        for head in session.scalars(select(HeadRow)):
+            last = session.scalar(
+                select(RolloutRow)
+                .where(RolloutRow.account_id == head.account_id)
+                .order_by(RolloutRow.seq.desc())
+                .limit(1)
+            )
+            if last is not None:
+                session.add(
+                    SiteTreeRow(site=site, account_id=head.account_id, hash=head.hash, rollout_id=last.id)
+                )
+
+
+def targets(session: Session, site: str) -> dict[str, Target]:
+    """Return what a site is to have, by account."""
+    rows = session.scalars(select(SiteTreeRow).where(SiteTreeRow.site == site))
+    return {row.account_id: Target(ChunkHash(row.hash), row.rollout_id) for row in rows}
+
+
+def known_chunks(session: Session) -> set[str]:
+    """Return the names of all chunks that this controller ever made."""
+    return set(session.scalars(select(ChunkRow.hash)))
+
+
+def reserve_generations(session: Session, site: str, floor: int, count: int) -> range:
+    """Return ``count`` generations of a site that nobody was given, all above ``floor``; kept at once."""
+    row = session.get(SiteRow, site)
+    if row is None:
+        row = SiteRow(name=site, generation=0)
+        session.add(row)
+    first = max(row.generation, floor) + 1
+    row.generation = first + count - 1
+    session.flush()
+    return range(first, first + count)

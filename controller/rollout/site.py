@@ -1,0 +1,238 @@
+"""Follows one site: long-polls its status, and delivers what it lacks, one command after the other.
+
+Level-triggered: what is sent comes from comparing what the site is to have with what it says it has, so
+that a lost answer, a restart on either side or a site that was away for a week all end the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import structlog
+
+from controller.rollout.backoff import delay_s
+from controller.rollout.delivery import Move, Unknown, next_move
+from controller.rollout.errors import WrongSiteError
+from controller.rollout.machine import SiteEvent
+from controller.rollout.records import Target
+from controller.snapshots.model import ChunkHash, DamagedChunkError
+from controller.transport.errors import TransportError
+from controller.transport.messages import Command, Receipt, SiteStatus
+from controller.transport.protocol import SiteLink
+
+POLL_S = 10.0
+"""Seconds that a long poll of a status lasts."""
+
+GENERATIONS_AT_ONCE = 16
+"""Generations are reserved on disk in blocks: one write for many commands; a crash leaves a gap."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """What is known of a site; ``reachable`` None: it has not been tried yet."""
+
+    site: str
+    reachable: bool | None = None
+    reason: str = "not heard of yet"
+    status: SiteStatus | None = None
+
+
+class Book(Protocol):
+    """What a follower asks of, and tells, its driver."""
+
+    known: Container[str]
+    """Names of all chunks that this controller ever made."""
+
+    def targets(self, site: str) -> Mapping[str, Target]:
+        """What the site is to have, by account."""
+        ...
+
+    def heard(self, site: str) -> None:
+        """The site's view or what it holds has changed."""
+        ...
+
+    def unreached(self, site: str, reason: str) -> None:
+        """Nobody answers at the site."""
+        ...
+
+    def told(self, site: str, account_id: str, event: SiteEvent, reason: str) -> None:
+        """The site's answer to (or the reason against) delivering an account's target."""
+        ...
+
+    async def body(self, hash_: ChunkHash) -> bytes:
+        """A chunk's bytes; raises :class:`DamagedChunkError`."""
+        ...
+
+    async def reserve(self, site: str, floor: int, count: int) -> range:
+        """Generations that were never given, all above ``floor``, kept on disk."""
+        ...
+
+
+class SiteFollower:
+    """One site's two loops; ``view`` and ``held`` are what it has learnt so far."""
+
+    def __init__(self, site: str, link: SiteLink, book: Book) -> None:
+        self.site = site
+        self.link = link
+        self.view = SiteView(site)
+        self.held: dict[str, ChunkHash] = {}
+        self.in_flight: str | None = None
+        self.tried = asyncio.Event()
+        """Set once the site has answered, or has not, for the first time."""
+        self._book = book
+        self._dirty: dict[str, None] = {}  # accounts to look at, in order
+        self._wake = asyncio.Event()
+        self._generations: Iterator[int] = iter(())
+        self._given = 0  # the newest generation that was journalled
+        self._receipts = 0
+        self._refused: dict[str, ChunkHash] = {}
+
+    def look_at(self, account_id: str) -> None:
+        """Compare this account again: its target has changed."""
+        self._refused.pop(account_id, None)
+        self._mark(account_id)
+
+    def _mark(self, account_id: str) -> None:
+        self._dirty[account_id] = None
+        self._wake.set()
+
+    async def follow(self) -> NoReturn:
+        """Long-poll the status for ever; back off while nobody answers."""
+        failures, version = 0, 0
+        while True:
+            receipts = self._receipts
+            try:
+                status = await self.link.status(after=version, wait=POLL_S if self.view.reachable else 0.0)
+                self._same_site(status.site)
+            except (TransportError, WrongSiteError) as error:
+                failures, version = failures + 1, 0
+                self._lost(str(error))
+                await asyncio.sleep(delay_s(failures, random.random()))
+                continue
+            failures = 0
+            if receipts != self._receipts and status.generation < self._given:
+                continue  # it was written before a receipt that is here already: ask again
+            version = status.version
+            self._heard(status)
+
+    def _heard(self, status: SiteStatus) -> None:
+        if not self.view.reachable:
+            log.info("site answers", site=self.site, generation=status.generation, epoch=status.epoch)
+            self._refused.clear()
+        self.view = SiteView(self.site, True, "", status)
+        self.held = dict(status.accounts)
+        self.tried.set()
+        self._book.heard(self.site)
+        for account_id, target in self._book.targets(self.site).items():
+            if self.held.get(account_id) != target.hash:
+                self._mark(account_id)
+
+    def _lost(self, reason: str) -> None:
+        if self.view.reachable is not False or self.view.reason != reason:
+            log.warning("site does not answer", site=self.site, reason=reason)
+        self.view = SiteView(self.site, False, reason, self.view.status)
+        self.tried.set()
+        self._book.unreached(self.site, reason)
+
+    async def deliver(self) -> NoReturn:
+        """Deliver for ever what the site lacks; stand still while it cannot be reached."""
+        failures = 0
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._dirty and self.view.reachable:
+                account_id = next(iter(self._dirty))
+                del self._dirty[account_id]
+                if await self._deliver_one(account_id):
+                    failures = 0
+                    continue
+                failures += 1
+                await asyncio.sleep(delay_s(failures, random.random()))
+
+    async def _deliver_one(self, account_id: str) -> bool:
+        """Bring one account one step on; False: it did not work, and will be tried again."""
+        target = self._book.targets(self.site).get(account_id)
+        wanted = None if target is None else target.hash
+        if wanted is not None and self._refused.get(account_id) == wanted:
+            return True
+        move = next_move(wanted, self.held.get(account_id), self._book.known)
+        if isinstance(move, Unknown):
+            self._book.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
+            return True
+        if move is None or target is None:
+            return True
+        self.in_flight = account_id
+        try:
+            receipt = await self.link.deliver(await self._command(account_id, move, target.rollout_id))
+            self._same_site(receipt.site)
+        except DamagedChunkError as error:
+            self._refuse(account_id, move, str(error))
+            return True
+        except (TransportError, WrongSiteError) as error:
+            self._mark(account_id)
+            self._lost(str(error))
+            return False
+        finally:
+            self.in_flight = None
+        return await self._receive(account_id, move, receipt)
+
+    async def _command(self, account_id: str, move: Move, rollout_id: str) -> Command:
+        return Command(
+            site=self.site,
+            generation=await self._generation(),
+            rollout_id=rollout_id,
+            account_id=account_id,
+            from_hash=move.from_hash,
+            to_hash=move.to_hash,
+            chunk=await self._book.body(move.to_hash),
+        )
+
+    async def _generation(self) -> int:
+        """Return a generation above all that this controller gave and all that the agent has."""
+        status = self.view.status
+        floor = max(self._given, 0 if status is None else status.generation)
+        for generation in self._generations:
+            if generation > floor:
+                return generation
+        reserved = await self._book.reserve(self.site, floor, GENERATIONS_AT_ONCE)
+        self._generations = iter(reserved)
+        return next(self._generations)
+
+    async def _receive(self, account_id: str, move: Move, receipt: Receipt) -> bool:
+        self._receipts += 1
+        if receipt.outcome in ("accepted", "duplicate"):
+            self._given = max(self._given, receipt.generation)
+            self.held[account_id] = move.to_hash
+            self._book.told(self.site, account_id, SiteEvent.ACCEPTED, "")
+            self._mark(account_id)  # its target may have moved on meanwhile
+            return True
+        log.warning("site did not accept", site=self.site, account=account_id, outcome=receipt.outcome,
+                    generation=receipt.generation, reason=receipt.reason)  # fmt: skip
+        if receipt.outcome == "refused":
+            self._refuse(account_id, move, receipt.reason or "the agent refused it")
+            return True
+        if receipt.outcome == "conflict":
+            self.held.pop(account_id, None)
+            if receipt.current_hash is not None:
+                self.held[account_id] = receipt.current_hash
+        else:  # stale: the agent has a higher generation than its last status said
+            self._given = max(self._given, receipt.generation)
+            self._generations = iter(())
+        self._mark(account_id)
+        return False
+
+    def _refuse(self, account_id: str, move: Move, reason: str) -> None:
+        self._refused[account_id] = move.to_hash
+        self._book.told(self.site, account_id, SiteEvent.REFUSED, reason)
+
+    def _same_site(self, said: str) -> None:
+        if said != self.site:
+            raise WrongSiteError(
+                f"the agent dialled as {self.site} says that it is {said}: check --site; it is given nothing"
+            )
