@@ -1,0 +1,96 @@
+"""The lab process: process 1 of the lab's namespaces, and the owner of all that runs in them.
+
+``python -m labs.runtimes.process PLAN DESCRIPTOR``; the descriptor is a socket to whoever waits for the lab
+to come up. When that end closes before the lab is up, nobody wants it, and it ends itself. When this process
+ends, however it ends, the kernel kills everything else in its PID namespace, and the namespaces go.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from controller.errors import HeraldError
+from labs.runtimes.bring_up import Lab
+from labs.runtimes.control import Control
+from labs.runtimes.errors import LabStartError
+from labs.runtimes.plan import read_plan
+from labs.runtimes.wire import Line, error_line, send_line
+
+
+class LabProcess:
+    """Brings the lab up, serves its control socket, and ends."""
+
+    def __init__(self, plan_file: Path, waiting: socket.socket) -> None:
+        self.plan = read_plan(plan_file)
+        self.waiting = waiting
+        self.up = False
+        self.failed = False
+        self.ending = threading.Event()
+        self.lab = Lab(self.plan, lambda p: self.say(Line(progress=p)), lambda w: self.say(Line(warning=w)))
+
+    def say(self, line: Line) -> None:
+        """Tell whoever waits for the start; when nobody does any more, the lab ends."""
+        try:
+            send_line(self.waiting, line)
+        except OSError:
+            self.end()
+
+    def end(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """End the lab: also the handler of SIGTERM and SIGINT."""
+        self.lab.cancelled.set()
+        self.ending.set()
+
+    def run(self) -> int:
+        """Run to the lab's end; return the exit status."""
+        signal.signal(signal.SIGTERM, self.end)
+        signal.signal(signal.SIGINT, self.end)
+        for work in (self.lab.children.reap_for_ever, self._watch, self._work):
+            threading.Thread(target=work, name=work.__name__, daemon=True).start()
+        # The main thread does nothing but wait: it is the one that runs the signals' handlers.
+        self.ending.wait()
+        for path in (self.plan.paths.inventory, self.plan.paths.control):
+            path.unlink(missing_ok=True)
+        return 1 if self.failed else 0
+
+    def _watch(self) -> None:
+        """Notice when whoever waits for the start goes away."""
+        while self.waiting.recv(1):
+            pass
+        if not self.up:
+            self.end()
+
+    def _work(self) -> None:
+        try:
+            warnings = self.lab.bring_up()
+            control = Control(self.lab, self.end)
+            self.up = True
+            self.say(Line(result={"instance": self.plan.paths.instance, "warnings": warnings}))
+            self.waiting.shutdown(socket.SHUT_RDWR)
+            control.serve_for_ever()
+        except HeraldError as error:
+            self._give_up(error_line(error))
+        except BaseException as error:
+            # A mistake of ours: it must reach the person who waits, and must not leave half a lab behind.
+            traceback.print_exc()
+            what = f"the lab process failed: {error!r} (see {self.plan.paths.log('lab')})"
+            self._give_up(error_line(LabStartError(what)))
+            raise
+
+    def _give_up(self, line: Line) -> None:
+        self.failed = True
+        self.say(line)
+        self.end()
+
+
+if __name__ == "__main__":
+    status = LabProcess(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))).run()
+    sys.stdout.flush()
+    # No interpreter shutdown: threads that wait in system calls would hold up the end.
+    os._exit(status)
