@@ -78,6 +78,7 @@ def judge(
     status: SiteStatus,
     *,
     held: ChunkHash | None,
+    known: Container[str],
     changed: Footprint,
 ) -> tuple[SiteEvent, str]:
     """Return what ``status`` says of a roll-out to ``to_hash``.
@@ -91,6 +92,8 @@ def judge(
         return _standing(status, changed)
     if held is not None and held in later:
         return SiteEvent.OVERTAKEN, "a later change of this account is there already"
+    if held is not None and held not in known:
+        return SiteEvent.CONFLICTED, Unknown(held).reason
     return SiteEvent.LACKING, ""
 
 

@@ -75,6 +75,11 @@ def admit_next(
     return [_admit(session, row, sites, blocked, now) for row in outbox.queued(session, limit)]
 
 
+def has_queued(session: Session) -> bool:
+    """Tell whether a change-set waits."""
+    return bool(outbox.queued(session, 1))
+
+
 def _admit(
     session: Session,
     row: ChangeSetRow,

@@ -46,8 +46,10 @@ class SiteView:
 class Book(Protocol):
     """What a follower asks of, and tells, its driver."""
 
-    known: Container[str]
-    """Names of all chunks that this controller ever made."""
+    @property
+    def known(self) -> Container[str]:
+        """Names of all chunks that this controller ever made."""
+        ...
 
     def targets(self, site: str) -> Mapping[str, Target]:
         """What the site is to have, by account."""
@@ -146,7 +148,11 @@ class SiteFollower:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._dirty and self.view.reachable:
+            while self._dirty and (self.view.reachable or failures):
+                if not self.view.reachable and not await self._ask():
+                    failures += 1
+                    await asyncio.sleep(delay_s(failures, random.random()))
+                    continue
                 account_id = next(iter(self._dirty))
                 del self._dirty[account_id]
                 if await self._deliver_one(account_id):
@@ -154,6 +160,17 @@ class SiteFollower:
                     continue
                 failures += 1
                 await asyncio.sleep(delay_s(failures, random.random()))
+
+    async def _ask(self) -> bool:
+        """Ask for the status at once, after a delivery that failed while a long poll may still hang."""
+        try:
+            status = await self.link.status()
+            self._same_site(status.site)
+        except (TransportError, WrongSiteError) as error:
+            self._lost(str(error))
+            return False
+        self._heard(status)
+        return True
 
     async def _deliver_one(self, account_id: str) -> bool:
         """Bring one account one step on; False: it did not work, and will be tried again."""
