@@ -203,8 +203,6 @@ class Lab:
         configured = [n for n, node in self.nodes.items() if node.kind.configure(node.place)]
         if configured:
             self._each("configuration", configured, self.configure)
-        if any(spec.left_out for spec in specs):
-            self.warn(SINGLE_WARNING)
 
     def configure(self, name: str) -> None:
         """Give a node's daemons their configuration, where they do not read it themselves."""

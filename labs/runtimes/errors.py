@@ -6,7 +6,8 @@
     ├── HostRefusesError     this host does not allow what a lab needs; a person must change a setting
     ├── LabStartError        a lab did not come up; nothing of it is left
     │   ├── SetupCommandError    a command that sets up a node or a link failed
-    │   └── ProcessStartError    a daemon (or a process of Herald's) did not become ready
+    │   ├── ProcessStartError    a daemon (or a process of Herald's) did not become ready
+    │   └── AddressingLoadError  the API refused something of configs/addressing.json
     ├── LabChangedError      the topology is not the one that the running lab was made from
     ├── LabBusyError         another command is bringing this lab up or down
     ├── NoLabError           no running lab, or several, where one is meant
@@ -39,6 +40,10 @@ class SetupCommandError(LabStartError):
 
 class ProcessStartError(LabStartError):
     """A daemon (or a process of Herald's) did not become ready; the message ends with its log's last lines."""
+
+
+class AddressingLoadError(LabStartError):
+    """The API refused something of the topology's configs/addressing.json; the message holds its answer."""
 
 
 class LabChangedError(RuntimesError):

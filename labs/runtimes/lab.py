@@ -250,9 +250,7 @@ def find(name_or_path: str | Path | None = None) -> RunningLab:
     """
     running = [status for status in labs() if status.state == "up"]
     wanted = str(name_or_path) if name_or_path is not None else None
-    chosen = [
-        s for s in running if wanted is None or wanted == s.lab or Path(wanted).resolve() == Path(s.topology)
-    ]
+    chosen = [s for s in running if wanted is None or is_meant(s, wanted)]
     if len(chosen) == 1:
         return RunningLab(Path(chosen[0].runtime))
     if not running:
@@ -261,6 +259,13 @@ def find(name_or_path: str | Path | None = None) -> RunningLab:
     if not chosen:
         raise NoLabError(f"no running lab {wanted!r}: there are {names}")
     raise NoLabError(f"several labs are running, name one by its topology file: {names}")
+
+
+def is_meant(status: Status, name_or_path: str) -> bool:
+    """Say whether a lab is the one with this name, topology file, or topology's folder."""
+    named = Path(name_or_path).resolve()
+    topology = Path(status.topology)
+    return name_or_path == status.lab or named in (topology, topology.parent)
 
 
 def _status(

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,8 @@ def _command(plan: LabPlan, descriptor: int) -> list[str]:
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:
-    """Leave the lab to itself: it is not ours to wait for any more."""
-    process.returncode = 0
+    """Leave the lab to itself; if it ends before we do, it must not stay as a zombie of ours."""
+    threading.Thread(target=process.wait, name="lab", daemon=True).start()
 
 
 def _wait_end(process: subprocess.Popen[bytes]) -> None:
