@@ -47,6 +47,7 @@ class Driver:
     ) -> None:
         self.store = store
         self.sites = {site: SiteFollower(site, link, self) for site, link in links.items()}
+        self.ending = False
         self._known: set[str] = set()
         self._clock = clock
         self._targets: dict[str, dict[str, Target]] = {}
@@ -112,6 +113,13 @@ class Driver:
         waiting.discard(event)
         if not waiting:
             self._watchers.pop(change_set_id, None)
+
+    def release(self) -> None:
+        """Wake everybody who watches, for good: the process is about to end."""
+        self.ending = True
+        for events in self._watchers.values():
+            for event in events:
+                event.set()
 
     # -- admission ----------------------------------------------------------------------------------
 

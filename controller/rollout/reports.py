@@ -1,0 +1,163 @@
+"""What the HTTP routes tell of change-sets, roll-outs, snapshots and sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from controller.rollout.errors import UnknownChangeSetError
+from controller.rollout.site import SiteView
+from controller.rollout.tables import RolloutRow, RolloutSiteRow
+from controller.snapshots import store as snapshots
+from controller.snapshots.tables import ChangeSetRow
+from controller.transport.messages import SiteStatus
+
+
+class SiteReport(msgspec.Struct, frozen=True):
+    """How far one site is, and why it is not further (empty when there is nothing to say)."""
+
+    state: str
+    reason: str
+
+
+class ChangeSetReport(msgspec.Struct, frozen=True):
+    """``state``: queued, rolling, done, failed or held."""
+
+    id: str
+    account_id: str
+    actor: str
+    state: str
+    reason: str
+    rollout_id: str | None
+    created_at: str
+    modified_at: str
+    sites: dict[str, SiteReport]
+
+
+class RolloutReport(msgspec.Struct, frozen=True):
+    """``state``: planned, delivering, confirming, waiting, done or failed; times in RFC 3339 UTC."""
+
+    id: str
+    change_set_id: str
+    account_id: str
+    snapshot_id: str
+    from_hash: str | None
+    to_hash: str
+    state: str
+    reason: str
+    actor: str
+    created_at: str
+    modified_at: str
+    sites: dict[str, SiteReport]
+
+
+class SnapshotReport(msgspec.Struct, frozen=True):
+    """One step of the operational state: what it changed, who caused it and why."""
+
+    id: str
+    parent_id: str | None
+    change_set_id: str
+    actor: str
+    reason: str
+    at: str
+    accounts: dict[str, tuple[str | None, str | None]]
+
+
+class SiteStanding(msgspec.Struct, frozen=True):
+    """A site as the controller sees it; ``status`` is the agent's last, however old."""
+
+    site: str
+    reachable: bool
+    reason: str
+    status: SiteStatus | None
+
+
+def change_set(session: Session, change_set_id: str) -> ChangeSetReport:
+    """Return one change-set; raises :class:`UnknownChangeSetError`."""
+    row = session.scalar(select(ChangeSetRow).where(ChangeSetRow.id == change_set_id))
+    if row is None:
+        raise UnknownChangeSetError(f"there is no change-set {change_set_id}")
+    rollout = session.scalar(select(RolloutRow).where(RolloutRow.change_set_id == change_set_id))
+    rollout_id = None if rollout is None else rollout.id
+    return ChangeSetReport(
+        id=row.id,
+        account_id=row.account_id,
+        actor=row.actor,
+        state=row.state,
+        reason=row.reason,
+        rollout_id=rollout_id,
+        created_at=rfc3339(row.created_at),
+        modified_at=rfc3339(row.modified_at),
+        sites={} if rollout_id is None else _sites(session, [rollout_id])[rollout_id],
+    )
+
+
+def rollouts(session: Session, account_id: str | None, limit: int) -> list[RolloutReport]:
+    """Return roll-outs, newest first; ``account_id``: only that account's."""
+    wanted = (
+        select(RolloutRow, ChangeSetRow.actor)
+        .join(ChangeSetRow, ChangeSetRow.id == RolloutRow.change_set_id)
+        .order_by(RolloutRow.seq.desc())
+        .limit(limit)
+    )
+    if account_id is not None:
+        wanted = wanted.where(RolloutRow.account_id == account_id)
+    rows = session.execute(wanted).tuples().all()
+    sites = _sites(session, [row.id for row, _ in rows])
+    return [
+        RolloutReport(
+            id=row.id,
+            change_set_id=row.change_set_id,
+            account_id=row.account_id,
+            snapshot_id=row.snapshot_id,
+            from_hash=row.from_hash,
+            to_hash=row.to_hash,
+            state=row.state,
+            reason=row.reason,
+            actor=actor,
+            created_at=rfc3339(row.created_at),
+            modified_at=rfc3339(row.modified_at),
+            sites=sites[row.id],
+        )
+        for row, actor in rows
+    ]
+
+
+def snapshot_list(session: Session, account_id: str | None, limit: int) -> list[SnapshotReport]:
+    """Return snapshots, newest first; ``account_id``: only those that changed that account."""
+    rows = snapshots.newest(session, limit, account_id=account_id)
+    steps = snapshots.steps_of(session, rows)
+    return [
+        SnapshotReport(
+            id=row.id,
+            parent_id=row.parent_id,
+            change_set_id=row.change_set_id,
+            actor=row.actor,
+            reason=row.reason,
+            at=rfc3339(row.at),
+            accounts={s.account_id: (s.from_hash, s.to_hash) for s in steps[row.seq]},
+        )
+        for row in rows
+    ]
+
+
+def standing(view: SiteView) -> SiteStanding:
+    """Return what is known of a site."""
+    return SiteStanding(view.site, view.reachable is True, view.reason, view.status)
+
+
+def rfc3339(at: datetime) -> str:
+    """Return an aware time as RFC 3339 UTC with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _sites(session: Session, rollout_ids: Iterable[str]) -> dict[str, dict[str, SiteReport]]:
+    found: dict[str, dict[str, SiteReport]] = {id_: {} for id_ in rollout_ids}
+    rows = select(RolloutSiteRow).where(RolloutSiteRow.rollout_id.in_(found)).order_by(RolloutSiteRow.site)
+    for row in session.scalars(rows):
+        found[row.rollout_id][row.site] = SiteReport(row.state, row.reason)
+    return found

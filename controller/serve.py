@@ -1,0 +1,131 @@
+"""``herald serve``: puts store, API, roll-outs and observation together, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from controller.errors import HeraldError
+from controller.logs import configure_logging
+from controller.observe.rib import RibRow
+
+log = structlog.get_logger()
+
+
+class ServeError(HeraldError):
+    """``herald serve`` was told something that it cannot do."""
+
+
+def run_serve(
+    *,
+    state_dir: Path,
+    socket: Path | None,
+    listen: str | None,
+    sites: Mapping[str, str],
+    inventory: Path | None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; prints ``ready`` once requests are accepted.
+
+    ``listen`` is ``HOST:PORT``; give it or ``socket``. ``sites`` maps a site's name to its agent's address
+    (a socket's path or ``http://HOST:PORT``). Ending withdraws nothing, and what was begun goes on at the
+    next start. Raises :class:`ServeError`, or another :class:`~controller.errors.HeraldError` when the
+    database or the address cannot be used.
+    """
+    if (socket is None) == (listen is None):
+        raise ServeError("give either --socket PATH or --listen HOST:PORT")
+    host, port = (None, None) if listen is None else split_listen(listen)
+    configure_logging("serve")
+    asyncio.run(_serve(state_dir, socket, host, port, sites, inventory))
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` (IPv6 hosts in brackets); raises :class:`ServeError`."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 <= int(port) < 2**16:
+        raise ServeError(f"{listen!r} is no HOST:PORT, such as 127.0.0.1:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+async def _serve(
+    state_dir: Path,
+    socket: Path | None,
+    host: str | None,
+    port: int | None,
+    sites: Mapping[str, str],
+    inventory: Path | None,
+) -> None:
+    from controller.addressing.app import create_app  # noqa: PLC0415 (slow to import; serve alone needs them)
+    from controller.addressing.auth import bootstrap_operator  # noqa: PLC0415
+    from controller.rollout.driver import Driver  # noqa: PLC0415
+    from controller.rollout.routes import build_router  # noqa: PLC0415
+    from controller.rollout.view import StoreView  # noqa: PLC0415
+    from controller.store import open_store  # noqa: PLC0415
+    from controller.transport.http import HttpSiteLink  # noqa: PLC0415
+    from controller.transport.http_server import serve_app  # noqa: PLC0415
+
+    store = open_store(state_dir / "herald.db")
+    try:
+        bootstrap_operator(store, state_dir / "operator.token", datetime.now(UTC))
+        driver = Driver(store, {site: HttpSiteLink(site, address) for site, address in sites.items()})
+        reader = None if inventory is None else RibObserver(inventory)
+        view = StoreView(store, lambda: [f.view for f in driver.sites.values()], reader)
+        driver.on_change(view.forget)
+
+        def queued(change_set_id: str) -> None:
+            view.forget_all()
+            driver.change_set_queued(change_set_id)
+
+        app = create_app(
+            store, view=view, sites=list(sites), on_change_set=queued, extra_routers=[build_router(driver)]
+        )
+        await driver.start()
+        rolling = asyncio.create_task(driver.run(), name="roll-outs")
+        stop = _stop_with(rolling)
+        try:
+            await serve_app(
+                app, socket=socket, host=host, port=port, ready=_ready, stop=stop, on_stop=driver.release
+            )
+        finally:
+            rolling.cancel()
+            await asyncio.wait([rolling])
+            await driver.close()
+        if not rolling.cancelled() and (error := rolling.exception()) is not None:
+            raise error
+    finally:
+        store.close()
+    log.info("ended in order")
+
+
+def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:
+    """Return the event that ends the server: by SIGTERM, SIGINT, or because the roll-outs crashed."""
+    import signal  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    task.add_done_callback(lambda _: stop.set())
+    return stop
+
+
+def _ready() -> None:
+    print("ready", flush=True)
+
+
+class RibObserver:
+    """Reads the RIBs of all routers in an inventory; the file is read anew, since a lab may come up later."""
+
+    def __init__(self, inventory: Path) -> None:
+        self._path = inventory
+
+    def __call__(self) -> tuple[Sequence[RibRow], int]:
+        """Return all rows and the number of routers; raises :class:`~controller.errors.HeraldError`."""
+        from controller.observe.inventory import read_inventory  # noqa: PLC0415
+        from controller.observe.readers import read_ribs  # noqa: PLC0415
+
+        found = read_inventory(self._path)
+        return read_ribs(found), len(found.routers())
