@@ -39,7 +39,9 @@ def run_serve(
         raise ServeError("give either --socket PATH or --listen HOST:PORT")
     host, port = (None, None) if listen is None else split_listen(listen)
     configure_logging("serve")
-    asyncio.run(_serve(state_dir, socket, host, port, sites, inventory))
+    asyncio.run(
+        _serve(state_dir=state_dir, socket=socket, host=host, port=port, sites=sites, inventory=inventory)
+    )
 
 
 def split_listen(listen: str) -> tuple[str, int]:
@@ -51,6 +53,7 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 
 async def _serve(
+    *,
     state_dir: Path,
     socket: Path | None,
     host: str | None,

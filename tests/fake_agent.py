@@ -1,0 +1,123 @@
+"""A FakeAgent: an agent's HTTP routes over a dictionary, with faults on demand. For the driver's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from controller.bgp import Prefix
+from controller.snapshots.model import Chunk, ChunkHash, decode_chunk
+from controller.snapshots.projection import project
+from controller.transport.http_server import json_response, problem, read_body, serve_app
+from controller.transport.messages import Command, MachineStatus, Receipt, SiteStatus, Waiting
+
+
+class FakeAgent:
+    """Journals chunks by compare-and-set, and reports routes as sent unless ``waiting`` says otherwise."""
+
+    def __init__(self, site: str, socket: Path) -> None:
+        self.site = site
+        self.socket = socket
+        self.accounts: dict[str, ChunkHash] = {}
+        self.chunks: dict[str, Chunk] = {}
+        self.generation = 0
+        self.commands: list[Command] = []
+        self.waiting: dict[Prefix, str] = {}
+        self.refuses = ""
+        self.loses_receipts = False
+        self._version = 1
+        self._changed = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._server: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> FakeAgent:
+        await self.up()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.down()
+
+    async def up(self) -> None:
+        routes = [
+            Route("/commands", self._commands, methods=["POST"]),
+            Route("/status", self._status),
+            Route("/adj-rib-out", self._adj_rib_out),
+        ]
+        ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        app = Starlette(routes=routes)
+        self._server = asyncio.create_task(
+            serve_app(app, socket=self.socket, ready=ready.set, stop=self._stop, on_stop=self.touch)
+        )
+        await ready.wait()
+
+    async def down(self) -> None:
+        if self._server is not None:
+            self._stop.set()
+            await self._server
+            self._server = None
+
+    def touch(self) -> None:
+        """Something in the status has changed."""
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _commands(self, request: Request) -> Response:
+        command = await read_body(request, Command)
+        self.commands.append(command)
+        receipt = self._decide(command)
+        self.touch()
+        if self.loses_receipts:
+            self.loses_receipts = False
+            return problem(500, "the receipt is lost")
+        return json_response(receipt)
+
+    def _decide(self, command: Command) -> Receipt:
+        held = self.accounts.get(command.account_id)
+        if command.generation <= self.generation:
+            return Receipt(self.site, self.generation, "stale", "an older generation", held)
+        if held != command.from_hash:
+            return Receipt(self.site, self.generation, "conflict", "not what is here", held)
+        if self.refuses:
+            return Receipt(self.site, self.generation, "refused", self.refuses, held)
+        assert command.to_hash is not None and command.chunk is not None
+        self.chunks[command.account_id] = decode_chunk(command.chunk, command.to_hash)
+        self.accounts[command.account_id] = command.to_hash
+        self.generation = command.generation
+        return Receipt(self.site, self.generation, "accepted")
+
+    async def _status(self, request: Request) -> Response:
+        after, wait = int(request.query_params["after"]), float(request.query_params["wait"])
+        changed = self._changed
+        if self._version <= after and wait > 0 and not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), wait)
+        return json_response(self.status())
+
+    def status(self) -> SiteStatus:
+        routes = {r.prefix: r.as_path for r in project(self.chunks, self.site, 64500).routes}
+        waiting = tuple(Waiting(p, why) for p, why in self.waiting.items() if p in routes)
+        return SiteStatus(
+            site=self.site,
+            version=self._version,
+            generation=self.generation,
+            epoch="e1",
+            accounts=dict(self.accounts),
+            settled=not waiting,
+            speaker="fake",
+            speaker_up=True,
+            sent={p: path for p, path in routes.items() if p not in self.waiting},
+            machines=(MachineStatus("m1", True, self.generation, None),),
+            waiting=waiting,
+        )
+
+    async def _adj_rib_out(self, _: Request) -> Response:
+        return Response(msgspec.json.encode([]), media_type="application/json")

@@ -1,0 +1,384 @@
+"""The driver against agent-shaped HTTP servers: order, faults, conflicts, and going on after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from fake_agent import FakeAgent
+
+from controller.bgp import Prefix
+from controller.rollout import records, reports
+from controller.rollout.driver import Driver
+from controller.rollout.reports import ChangeSetReport
+from controller.snapshots import outbox
+from controller.snapshots.model import (
+    BgpPrefixObject,
+    BindingObject,
+    Change,
+    ChangeSet,
+    PrefixObject,
+    decode_chunk,
+)
+from controller.snapshots.tables import ChunkRow
+from controller.store import Store, open_store
+from controller.transport.http import HttpSiteLink
+
+DEADLINE_S = 20.0
+NUMBERS = itertools.count(1)
+ACME, GLOBEX = Prefix("192.0.2.0/24"), Prefix("198.51.100.0/24")
+
+
+def onboard(account: str, cidr: Prefix, *, advertised: bool = True) -> ChangeSet:
+    return change(
+        account,
+        Change(prefix=PrefixObject(f"{account}-p", cidr, None)),
+        Change(binding=BindingObject(f"{account}-b", f"{account}-p", cidr, "cdn")),
+        Change(bgp_prefix=BgpPrefixObject(f"{account}-g", f"{account}-p", cidr, None, advertised)),
+    )
+
+
+def toggle(account: str, cidr: Prefix, advertised: bool) -> ChangeSet:
+    bgp = BgpPrefixObject(f"{account}-g", f"{account}-p", cidr, None, advertised)
+    return change(account, Change(bgp_prefix=bgp))
+
+
+def change(account: str, *changes: Change) -> ChangeSet:
+    return ChangeSet(f"cs{next(NUMBERS)}", account, "test", "why", "2026-01-01T00:00:00Z", changes)
+
+
+class Controller:
+    """One life of the driver over a database."""
+
+    def __init__(self, path: Path, agents: dict[str, Path]) -> None:
+        self.store: Store = open_store(path)
+        self.driver = Driver(
+            self.store, {site: HttpSiteLink(site, str(socket)) for site, socket in agents.items()}
+        )
+
+    def submit(self, change_set: ChangeSet) -> str:
+        with self.store.write() as session:
+            outbox.append(session, change_set)
+        self.driver.change_set_queued(change_set.id)
+        return change_set.id
+
+    def report(self, change_set_id: str) -> ChangeSetReport:
+        with self.store.read() as session:
+            return reports.change_set(session, change_set_id)
+
+    async def until(self, change_set_id: str, wanted: Callable[[ChangeSetReport], bool]) -> ChangeSetReport:
+        moved = self.driver.watch(change_set_id)
+        async with asyncio.timeout(DEADLINE_S):
+            while not wanted(found := self.report(change_set_id)):
+                await moved.wait()
+                moved.clear()
+        self.driver.unwatch(change_set_id, moved)
+        return found
+
+    async def over(self, change_set_id: str) -> ChangeSetReport:
+        return await self.until(change_set_id, lambda r: r.state in ("done", "failed"))
+
+
+@contextlib.asynccontextmanager
+async def controlling(path: Path, *agents: FakeAgent) -> AsyncIterator[Controller]:
+    controller = Controller(path, {a.site: a.socket for a in agents})
+    await controller.driver.start()
+    running = asyncio.create_task(controller.driver.run())
+    try:
+        yield controller
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await controller.driver.close()
+        controller.store.close()
+
+
+def at(report: ChangeSetReport, site: str) -> str:
+    """Return the state at a site; empty before the roll-out has begun."""
+    return report.sites[site].state if site in report.sites else ""
+
+
+def play(scenario: Callable[[Path, FakeAgent, FakeAgent], Awaitable[None]], folder: Path) -> None:
+    async def run() -> None:
+        one, two = FakeAgent("site1", folder / "1.sock"), FakeAgent("site2", folder / "2.sock")
+        async with one, two:
+            await scenario(folder / "herald.db", one, two)
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("d")
+
+
+def test_a_change_set_reaches_every_site_and_is_done(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            found = await controller.over(controller.submit(onboard("acme", ACME)))
+            assert (found.state, found.reason) == ("done", "")
+            assert {s: r.state for s, r in found.sites.items()} == {
+                "site1": "confirmed",
+                "site2": "confirmed",
+            }
+            assert one.status().sent == two.status().sent == {ACME: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_an_equal_change_sends_nothing(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.over(controller.submit(onboard("acme", ACME)))
+            found = await controller.over(controller.submit(toggle("acme", ACME, True)))
+            assert found.state == "done"
+            assert len(one.commands) == len(two.commands) == 1
+
+    play(scenario, folder)
+
+
+def test_a_change_that_does_not_fit_fails_alone_and_says_why(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            bad = await controller.over(controller.submit(toggle("acme", ACME, True)))
+            assert bad.state == "failed"
+            assert "stands on prefix acme-p, which is not there" in bad.reason
+            assert (await controller.over(controller.submit(onboard("acme", ACME)))).state == "done"
+
+    play(scenario, folder)
+
+
+def test_a_site_that_is_away_blocks_nobody_and_gets_only_the_latest(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        await two.down()
+        async with controlling(db, one, two) as controller:
+            first = controller.submit(onboard("acme", ACME))
+            found = await controller.until(
+                first, lambda r: (at(r, "site1"), at(r, "site2")) == ("confirmed", "unreachable")
+            )
+            assert found.state == "rolling"
+            assert "agent of site2 cannot be reached" in found.reason
+            second = controller.submit(toggle("acme", ACME, False))
+            other = controller.submit(onboard("globex", GLOBEX))
+            await controller.until(second, lambda r: at(r, "site1") == "confirmed")
+            await controller.until(other, lambda r: at(r, "site1") == "confirmed")
+            await two.up()
+            for change_set in (first, second, other):
+                assert (await controller.over(change_set)).state == "done"
+            assert [c.account_id for c in two.commands] == ["acme", "globex"], "coalesced"
+            assert controller.report(first).sites["site2"].state == "superseded"
+            assert two.status().sent == {GLOBEX: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_a_site_that_waits_says_why_until_it_need_not(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        one.waiting[ACME] = "0 of 2 machines hold its bindings"
+        async with controlling(db, one, two) as controller:
+            held = controller.submit(onboard("acme", ACME))
+            found = await controller.until(held, lambda r: "machines" in r.reason)
+            assert found.state == "rolling"
+            assert found.sites["site1"].state == "waiting"
+            assert found.sites["site1"].reason == f"{ACME}: 0 of 2 machines hold its bindings"
+            one.waiting.clear()
+            one.touch()
+            assert (await controller.over(held)).state == "done"
+
+    play(scenario, folder)
+
+
+def test_an_account_that_waits_does_not_hold_up_anothers_routes(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.over(controller.submit(onboard("globex", GLOBEX)))
+            one.waiting[ACME] = "0 of 2 machines hold its bindings"
+            held = controller.submit(onboard("acme", ACME))
+            await controller.until(held, lambda r: "machines" in r.reason)
+            toggled = await controller.over(controller.submit(toggle("globex", GLOBEX, False)))
+            assert toggled.state == "done"
+            assert controller.report(held).state == "rolling"
+
+    play(scenario, folder)
+
+
+def test_a_lost_receipt_is_not_sent_twice(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        one.loses_receipts = True
+        async with controlling(db, one, two) as controller:
+            assert (await controller.over(controller.submit(onboard("acme", ACME)))).state == "done"
+            assert len(one.commands) == 1
+
+    play(scenario, folder)
+
+
+def test_a_refusal_fails_with_the_agents_reason(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        one.refuses = "outside the envelope"
+        async with controlling(db, one, two) as controller:
+            found = await controller.over(controller.submit(onboard("acme", ACME)))
+            assert (found.state, found.sites["site1"].state) == ("failed", "refused")
+            assert "outside the envelope" in found.reason
+            assert len(one.commands) == 1, "it is not asked again"
+
+    play(scenario, folder)
+
+
+def test_an_empty_database_sends_nothing_and_touches_nothing(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.over(controller.submit(onboard("acme", ACME)))
+        async with controlling(db.with_name("new.db"), one, two) as controller:
+            reloaded = await controller.over(controller.submit(onboard("acme", ACME, advertised=False)))
+            assert reloaded.state == "failed"
+            assert "conflict: the site holds chunk" in reloaded.reason
+            other = await controller.over(controller.submit(onboard("globex", GLOBEX)))
+            assert other.state == "done", "an account without a conflict goes on"
+            assert [c.account_id for c in one.commands] == ["acme", "globex"]
+            assert one.status().sent == {ACME: (64500,), GLOBEX: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_a_conflict_at_one_site_fails_there_and_leaves_it_alone(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one) as controller:
+            await controller.over(controller.submit(onboard("acme", ACME)))
+        async with controlling(db.with_name("new.db"), one, two) as controller:
+            found = await controller.over(controller.submit(onboard("acme", ACME, advertised=False)))
+            assert (found.state, found.sites["site1"].state) == ("failed", "conflict")
+            await controller.until(found.id, lambda r: at(r, "site2") == "confirmed")
+            assert len(one.commands) == 1
+            assert one.status().sent == {ACME: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_what_was_accepted_and_not_begun_goes_on_after_a_restart(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        store = open_store(db)
+        queued = onboard("acme", ACME)
+        with store.write() as session:
+            outbox.append(session, queued)
+        store.close()
+        async with controlling(db, one, two) as controller:
+            assert (await controller.over(queued.id)).state == "done"
+
+    play(scenario, folder)
+
+
+def test_what_was_begun_and_not_delivered_goes_on_after_a_restart(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        store = open_store(db)
+        begun = onboard("acme", ACME)
+        with store.write() as session:
+            records.join_sites(session, ["site1", "site2"])
+            outbox.append(session, begun)
+            assert records.admit_next(session, ["site1", "site2"], lambda _: None, 0.0)[0].tracked
+        store.close()
+        async with controlling(db, one, two) as controller:
+            assert (await controller.over(begun.id)).state == "done"
+            assert [len(one.commands), len(two.commands)] == [1, 1]
+
+    play(scenario, folder)
+
+
+def test_a_restart_in_the_middle_sends_nothing_twice_and_no_older_generation(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        await two.down()
+        async with controlling(db, one, two) as controller:
+            held = controller.submit(onboard("acme", ACME))
+            await controller.until(held, lambda r: at(r, "site1") == "confirmed")
+        await two.up()
+        async with controlling(db, one, two) as controller:
+            assert (await controller.over(held)).state == "done"
+            assert [len(one.commands), len(two.commands)] == [1, 1]
+            await controller.over(controller.submit(toggle("acme", ACME, False)))
+        generations = [c.generation for c in one.commands]
+        assert generations == sorted(set(generations))
+
+    play(scenario, folder)
+
+
+def test_a_new_site_is_brought_to_the_operational_tree(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one) as controller:
+            await controller.over(controller.submit(onboard("acme", ACME)))
+        async with controlling(db, one, two) as controller:
+            found = await controller.over(controller.submit(toggle("acme", ACME, True)))
+            assert found.state == "done"
+            assert two.status().sent == {ACME: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_an_agent_that_lost_its_journal_gets_its_state_back(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.over(controller.submit(onboard("acme", ACME)))
+            await one.down()
+            one.accounts.clear()
+            one.chunks.clear()
+            one.generation = 0
+            await one.up()
+            found = await controller.over(controller.submit(toggle("acme", ACME, True)))
+            assert found.state == "done"
+            assert one.status().sent == {ACME: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_an_agent_of_another_site_is_given_nothing(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        two.site = "site9"
+        controller = Controller(db, {"site1": one.socket, "site2": two.socket})
+        await controller.driver.start()
+        running = asyncio.create_task(controller.driver.run())
+        held = controller.submit(onboard("acme", ACME))
+        found = await controller.until(held, lambda r: "says that it is site9" in r.reason)
+        running.cancel()
+        await asyncio.wait([running])
+        await controller.driver.close()
+        controller.store.close()
+        assert found.state == "rolling"
+        assert two.commands == []
+
+    play(scenario, folder)
+
+
+def test_a_damaged_chunk_is_found_by_its_hash_and_not_sent(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        store = open_store(db)
+        begun = onboard("acme", ACME)
+        with store.write() as session:
+            records.join_sites(session, ["site1", "site2"])
+            outbox.append(session, begun)
+            records.admit_next(session, ["site1", "site2"], lambda _: None, 0.0)
+            for row in session.query(ChunkRow):
+                row.body = row.body.replace(b"192.0.2.0", b"192.0.3.0")
+        store.close()
+        async with controlling(db, one, two) as controller:
+            found = await controller.over(begun.id)
+            assert found.state == "failed"
+            assert "is damaged in the database" in found.reason
+            assert one.commands == two.commands == []
+
+    play(scenario, folder)
+
+
+def test_many_accounts_go_side_by_side(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            ids = [controller.submit(onboard(f"a{n}", Prefix(f"198.18.{n}.0/24"))) for n in range(40)]
+            for id_ in ids:
+                assert (await controller.over(id_)).state == "done"
+            assert len(one.status().sent) == 40
+            for command in one.commands:
+                assert command.chunk is not None and command.to_hash is not None
+                assert decode_chunk(command.chunk, command.to_hash).account_id == command.account_id
+
+    play(scenario, folder)
