@@ -28,13 +28,14 @@ class KernelRoute:
     prefix: Prefix
     next_hops: tuple[str, ...] = ()
 
-    def words(self) -> str:
-        """Return the route as ``ip route`` reads it, without its protocol."""
+    def words(self, protocol: int) -> str:
+        """Return the route as ``ip route replace`` and ``del`` read it."""
         if not self.next_hops:
-            return f"local {self.prefix} dev lo table local"
+            return f"local {self.prefix} dev lo table local proto {protocol}"
         if len(self.next_hops) == 1:
-            return f"{self.prefix} via {self.next_hops[0]}"
-        return f"{self.prefix} " + " ".join(f"nexthop via {hop}" for hop in self.next_hops)
+            return f"{self.prefix} proto {protocol} via {self.next_hops[0]}"
+        hops = " ".join(f"nexthop via {hop}" for hop in self.next_hops)
+        return f"{self.prefix} proto {protocol} {hops}"
 
 
 class _Hop(msgspec.Struct):
@@ -53,15 +54,11 @@ def batch_for(
     """Return the ``ip -batch`` lines, by family, that turn ``have`` into ``want`` (pure); replacing first."""
     lines: dict[Family, list[str]] = {family: [] for family in Family}
     for route in sorted(want - have):
-        # IPv6's replace adds a hop to an existing route instead of replacing it: the old one goes first.
-        stale = [old for old in have if old.prefix == route.prefix]
-        if family_of(route.prefix) is Family.IPV6:
-            lines[Family.IPV6] += [f"route del {old.words()} proto {protocol}" for old in stale]
-        lines[family_of(route.prefix)].append(f"route replace {route.words()} proto {protocol}")
+        lines[family_of(route.prefix)].append(f"route replace {route.words(protocol)}")
     kept = {route.prefix for route in want}
     for route in sorted(have - want):
         if route.prefix not in kept:
-            lines[family_of(route.prefix)].append(f"route del {route.words()} proto {protocol}")
+            lines[family_of(route.prefix)].append(f"route del {route.words(protocol)}")
     return lines
 
 

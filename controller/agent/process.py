@@ -1,0 +1,148 @@
+"""``herald agent``: one site's process; HTTP on a unix socket.
+
+``POST /commands`` (Command → Receipt), ``GET /status?after=VERSION&wait=SECONDS`` (SiteStatus),
+``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as HttpRoute
+
+from controller.agent.config import AgentConfig, read_agent_config
+from controller.agent.errors import JournalDamagedError
+from controller.agent.journal import Journal
+from controller.agent.report import Report
+from controller.agent.site import Site, make_speaker
+from controller.logs import configure_logging
+from controller.snapshots.model import DamagedChunkError
+from controller.speakers.protocol import SpeakerError
+from controller.transport.errors import TransportGarbledError
+from controller.transport.http_server import json_response, problem, read_body, serve_app
+from controller.transport.messages import Command, Receipt, SiteStatus
+
+LONGEST_WAIT_S = 60.0
+
+log = structlog.get_logger()
+
+
+def run_agent(site: str, state_dir: Path, socket: Path, config: Path | AgentConfig) -> None:
+    """``herald agent``, until SIGTERM; raises a HeraldError when it cannot start.
+
+    With a damaged journal it runs quarantined: it touches neither speaker nor machines, and says so.
+    """
+    configure_logging(f"agent {site}")
+    read = config if isinstance(config, AgentConfig) else read_agent_config(config)
+    asyncio.run(_serve(site, state_dir, socket, read))
+
+
+async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) -> None:
+    # Above every version of an earlier life; should the clock have gone back, a long poll ends by its wait.
+    first_version = time.time_ns() // 1_000_000
+    try:
+        journal = Journal.open(state_dir, site)
+        here = Site(journal, config, make_speaker(config), first_version)
+    except (JournalDamagedError, DamagedChunkError) as error:
+        log.error("quarantined", reason=str(error))  # noqa: TRY400 - one line says it all
+        await _serve_quarantined(site, socket, config, str(error), first_version)
+        return
+    work = asyncio.create_task(here.run(), name="site")
+    stop = asyncio.create_task(
+        serve_app(agent_app(here), socket=socket, ready=_ready, on_stop=here.report.wake), name="http"
+    )
+    try:
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (work, stop):
+            task.cancel()
+        results = await asyncio.gather(work, stop, return_exceptions=True)
+        journal.close()
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+
+
+def agent_app(site: Site) -> Starlette:
+    """Return the agent's HTTP application."""
+
+    async def commands(request: Request) -> Response:
+        try:
+            command = await read_body(request, Command)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        return json_response(site.command(command))
+
+    async def adj_rib_out(_: Request) -> Response:
+        try:
+            return json_response(await site.adj_rib_out())
+        except SpeakerError as error:
+            return problem(503, str(error))
+
+    return Starlette(
+        routes=[
+            HttpRoute("/commands", commands, methods=["POST"]),
+            _status_route(site.report),
+            HttpRoute("/adj-rib-out", adj_rib_out, methods=["GET"]),
+        ]
+    )
+
+
+async def _serve_quarantined(
+    site: str, socket: Path, config: AgentConfig, fault: str, first_version: int
+) -> None:
+    status = SiteStatus(
+        site=site,
+        version=0,
+        generation=0,
+        epoch="",
+        accounts={},
+        settled=False,
+        speaker=config.speaker.kind,
+        speaker_up=False,
+        sent={},
+        machines=(),
+        fault=fault,
+    )
+    report = Report(status, first_version)
+
+    async def commands(request: Request) -> Response:
+        try:
+            command = await read_body(request, Command)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        return json_response(Receipt(site, command.generation, "refused", f"quarantined: {fault}"))
+
+    async def adj_rib_out(_: Request) -> Response:
+        return problem(503, f"quarantined: {fault}")
+
+    app = Starlette(
+        routes=[
+            HttpRoute("/commands", commands, methods=["POST"]),
+            _status_route(report),
+            HttpRoute("/adj-rib-out", adj_rib_out, methods=["GET"]),
+        ]
+    )
+    await serve_app(app, socket=socket, ready=_ready, on_stop=report.wake)
+
+
+def _status_route(report: Report) -> HttpRoute:
+    async def status(request: Request) -> Response:
+        try:
+            after = int(request.query_params.get("after", "-1"))
+            wait_s = float(request.query_params.get("wait", "0"))
+        except ValueError:
+            return problem(400, "after is a version, and wait a number of seconds: /status?after=1&wait=5")
+        return json_response(await report.after(after, min(wait_s, LONGEST_WAIT_S)))
+
+    return HttpRoute("/status", status, methods=["GET"])
+
+
+def _ready() -> None:
+    print("ready", flush=True)

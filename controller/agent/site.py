@@ -1,0 +1,166 @@
+"""One site at work: journal in the middle, machines and speaker on either side of it.
+
+The start is the cold boot of SAFETY 7: the journal has been read before this exists; machines are given
+their bindings and acknowledge; then routes are announced. When the speaker already has them, nothing is
+sent. Nothing here withdraws a route on its way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from controller.agent.commands import decide
+from controller.agent.config import AgentConfig
+from controller.agent.errors import JournalError
+from controller.agent.forwarding import forward_routes
+from controller.agent.journal import Journal
+from controller.agent.journal_records import Settled
+from controller.agent.machines import MachineTracker
+from controller.agent.reconcile import Facts, Plan, reconcile
+from controller.agent.report import Report
+from controller.agent.site_state import Projections
+from controller.agent.speaker_link import SpeakerLink
+from controller.machine.errors import KernelRoutesError
+from controller.machine.kernel_routes import FORWARD_PROTOCOL, KernelRoute, set_routes
+from controller.observe.rib import RibRow
+from controller.speakers.exabgp import ExabgpSpeaker
+from controller.speakers.protocol import Speaker
+from controller.transport.messages import Command, Receipt, SiteStatus
+
+FORWARD_RETRY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Site:
+    """The agent's whole state, and the tasks that keep it true."""
+
+    def __init__(self, journal: Journal, config: AgentConfig, speaker: Speaker, first_version: int) -> None:
+        self._journal = journal
+        self._config = config
+        self._projections = Projections(journal.state.site, config.local_as)
+        self._wake = asyncio.Event()
+        self._speaker = SpeakerLink(speaker, self._wake.set)
+        self._machines = [
+            MachineTracker(m, config.machine_deadline_s, self._wake.set) for m in config.machines
+        ]
+        self._forward: frozenset[KernelRoute] | None = None
+        self._forward_work = asyncio.Event()
+        plan = reconcile(self._facts())
+        self.report = Report(self._status(plan), first_version)
+
+    async def run(self) -> None:
+        """Keep the site as it is to be, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reconcile(), name="reconcile")
+            group.create_task(self._speaker.run(), name="speaker")
+            if self._config.forward:
+                group.create_task(self._keep_forwarding(), name="forwarding")
+            for machine in self._machines:
+                group.create_task(machine.run(), name=f"machine-{machine.config.name}")
+
+    def command(self, command: Command) -> Receipt:
+        """Judge a command; it is on disk when the receipt says ``accepted``. Blocks for one sync."""
+        decision = decide(command, self._journal.state, self._projections.chunks(self._journal.state))
+        if decision.record is not None:
+            try:
+                self._journal.append(decision.record)
+            except JournalError as error:
+                log.warning("command not journalled", reason=str(error))
+                current = self._journal.state.hash_of(command.account_id)
+                return Receipt(command.site, command.generation, "refused", str(error), current)
+            self._wake.set()
+        log.info(
+            "command",
+            outcome=decision.receipt.outcome,
+            reason=decision.receipt.reason,
+            account=command.account_id,
+            generation=command.generation,
+            rollout=command.rollout_id,
+        )
+        return decision.receipt
+
+    async def adj_rib_out(self) -> list[RibRow]:
+        """Return what the speaker says it sends; raises a SpeakerError."""
+        return await self._speaker.speaker.adj_rib_out()
+
+    async def _reconcile(self) -> None:
+        while True:
+            self._wake.clear()
+            self._carry_out(reconcile(self._facts()))
+            await self._wake.wait()
+
+    def _carry_out(self, plan: Plan) -> None:
+        """Hand the plan to those who act on it; no await between facts and this."""
+        for machine in self._machines:
+            machine.give(plan.bindings)
+        self._speaker.give(plan.routes)
+        # Until a machine has said what it holds, and that is a set we know, the kernel keeps what it has.
+        answered = [m for m in self._machines if m.status().hash is not None]
+        if self._config.forward and answered and all(m.known for m in answered):
+            pairs = [(m.config, m.facts()) for m in self._machines]
+            forward = forward_routes(pairs)
+            if forward != self._forward:
+                self._forward = forward
+                self._forward_work.set()
+        if plan.release:
+            try:
+                self._journal.append(Settled(self._journal.state.generation))
+                self._wake.set()
+            except JournalError as error:
+                log.warning("release not journalled", reason=str(error))
+        self.report.publish(self._status(plan))
+
+    async def _keep_forwarding(self) -> None:
+        """Make the kernel's routes towards machines what they are to be, now and whenever that changes."""
+        retry: float | None = None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._forward_work.wait(), retry)
+            self._forward_work.clear()
+            retry = None
+            if self._forward is None:
+                continue
+            try:
+                await set_routes(self._forward, FORWARD_PROTOCOL, local=False)
+            except KernelRoutesError as error:
+                log.warning("routes towards machines not installed", reason=str(error))
+                retry = FORWARD_RETRY_S
+
+    def _facts(self) -> Facts:
+        return Facts(
+            desired=self._projections.desired(self._journal.state),
+            left=self._projections.left(self._journal.state),
+            announced=self._speaker.announced,
+            in_flight=self._speaker.in_flight,
+            refused=self._speaker.refused,
+            machines=tuple(m.facts() for m in self._machines),
+        )
+
+    def _status(self, plan: Plan) -> SiteStatus:
+        state = self._journal.state
+        return SiteStatus(
+            site=state.site,
+            version=0,
+            generation=state.generation,
+            epoch=state.epoch,
+            accounts={account: hash_ for account, (hash_, _) in sorted(state.chunk_bytes().items())},
+            settled=plan.settled,
+            speaker=self._speaker.speaker.name,
+            speaker_up=self._speaker.announced is not None,
+            sent={r.prefix: r.as_path for r in sorted(self._speaker.announced or ())},
+            machines=tuple(m.status() for m in self._machines),
+            waiting=plan.waiting,
+        )
+
+
+def make_speaker(config: AgentConfig) -> Speaker:
+    """Return the driver that the configuration names; GoBGP's is slow to import, so only when needed."""
+    if config.speaker.kind == "gobgp":
+        from controller.speakers.gobgp import GobgpSpeaker  # noqa: PLC0415 - imports grpc
+
+        return GobgpSpeaker(config.speaker.socket)
+    return ExabgpSpeaker(config.speaker.socket)
