@@ -65,7 +65,8 @@ class SiteStatus(msgspec.Struct, frozen=True):
     """A site's report. ``version`` rises with each change of anything in it.
 
     ``accounts``: what the journal holds; ``settled``: speaker and machines have all of it; ``sent``: the
-    prefixes that the speaker was given, each with the AS path on the wire.
+    prefixes that the speaker was given, each with the AS path on the wire. ``fault``: why the agent is
+    quarantined (it touches nothing and takes no commands); empty when it is not.
     """
 
     site: str
@@ -79,6 +80,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     sent: dict[Prefix, tuple[int, ...]]
     machines: tuple[MachineStatus, ...]
     waiting: tuple[Waiting, ...] = ()
+    fault: str = ""
 
 
 class BindingItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
