@@ -21,6 +21,13 @@ AsPath = tuple[int | tuple[int, ...], ...]
 """AS_PATH from the nearest AS to the origin; a nested tuple is an AS_SET (RFC 4271, 4.3)."""
 
 
+def path_text(path: AsPath) -> str:
+    """Return a path as people write it: ``65001 64500``, AS_SETs in braces; empty for a local route."""
+    return " ".join(
+        "{" + ",".join(map(str, hop)) + "}" if isinstance(hop, tuple) else str(hop) for hop in path
+    )
+
+
 class PrefixError(HeraldError):
     """The text is not a prefix in canonical form."""
 
