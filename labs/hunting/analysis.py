@@ -1,0 +1,136 @@
+"""What a withdrawal did: events of the capture → the figures of a hunt (pure).
+
+Times are seconds since t0, the origin's first UPDATE of any kind about the prefix (a stub may replace its
+route implicitly before it withdraws it). Messages are counted as sent, each once, whoever they went to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from controller.bgp import AsPath, Prefix
+from controller.observe.event import Event
+from controller.observe.holding import about
+from labs.hunting.errors import HuntError
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """One router's part: UPDATEs it sent, distinct paths it announced after t0 in order of appearance."""
+
+    node: str
+    updates: int
+    paths: tuple[AsPath, ...]
+    first_s: float | None
+    last_s: float | None
+
+
+class Hunt(msgspec.Struct, frozen=True):
+    """The figures of one hunt, as ``herald hunt --json`` prints them.
+
+    ``withdrawn_at`` is t0. ``t_wire``: the last UPDATE; ``t_rib``: the last change of a FIB or RIB (None: not
+    observed); ``t_data``: the last lost probe (None: no probes). ``drops`` is there only when the capture
+    missed something meanwhile: the figures are then too low.
+    """
+
+    prefix: Prefix
+    strategy: str
+    routers: int
+    withdrawn_at: str
+    t_wire: float
+    t_rib: float | None
+    t_data: float | None
+    updates: int
+    withdrawals: int
+    paths_explored: int
+    longest_path: int
+    peers: tuple[Peer, ...]
+    mrt: str
+    report: str | None
+    drops: int | msgspec.UnsetType = msgspec.UNSET
+
+
+def path_length(path: AsPath) -> int:
+    """Return a path's length as BGP counts it: an AS_SET counts 1 (RFC 4271, 9.1.2.2)."""
+    return len(path)
+
+
+def time_zero(events: Iterable[Event], prefix: Prefix, origins: Collection[str]) -> int:
+    """Return t0 in nanoseconds since the epoch; raises HuntError when no origin sent anything."""
+    times = [e.at_ns for e in events if e.sender in origins and about(e, prefix)]
+    if not times:
+        names = ", ".join(sorted(origins))
+        raise HuntError(f"no UPDATE about {prefix} left {names} after the withdrawal: look at their agents")
+    return min(times)
+
+
+def updates_of(events: Iterable[Event], prefix: Prefix, t0_ns: int) -> list[Event]:
+    """Return the UPDATEs that mention ``prefix`` from ``t0_ns`` on, in order of time."""
+    found = [e for e in events if e.at_ns >= t0_ns and about(e, prefix)]
+    return sorted(found, key=lambda e: (e.at_ns, e.seq))
+
+
+def analyse(
+    events: Sequence[Event],
+    *,
+    prefix: Prefix,
+    routers: Sequence[str],
+    origins: Collection[str],
+    rib_changes: Iterable[int] = (),
+    strategy: str = "plain",
+    drops: int = 0,
+    mrt: str = "",
+    report: str | None = None,
+) -> Hunt:
+    """Return the figures of the hunt in ``events``, all captured after the trigger.
+
+    ``routers``: every router but our own sites'; ``origins``: our sites' routers; ``rib_changes``: when FIBs
+    or RIBs changed, in nanoseconds since the epoch. Raises HuntError when no origin sent anything.
+    """
+    t0 = time_zero(events, prefix, origins)
+    updates = updates_of(events, prefix, t0)
+    paths = {path for event in updates for path in _paths(event, prefix)}
+    changes = [at for at in rib_changes if at >= t0]
+    return Hunt(
+        prefix=prefix,
+        strategy=strategy,
+        routers=len(routers),
+        withdrawn_at=_rfc3339(t0),
+        t_wire=_seconds(updates[-1].at_ns, t0),
+        t_rib=_seconds(max(changes), t0) if changes else None,
+        t_data=None,
+        updates=len(updates),
+        withdrawals=sum(1 for event in updates if not event.announced),
+        paths_explored=len(paths),
+        longest_path=max((path_length(path) for path in paths), default=0),
+        peers=tuple(_peer(name, updates, prefix, t0) for name in routers),
+        mrt=mrt,
+        report=report,
+        drops=drops or msgspec.UNSET,
+    )
+
+
+def _peer(name: str, updates: Sequence[Event], prefix: Prefix, t0: int) -> Peer:
+    sent = [event for event in updates if event.sender == name]
+    return Peer(
+        node=name,
+        updates=len(sent),
+        paths=tuple(dict.fromkeys(path for event in sent for path in _paths(event, prefix))),
+        first_s=_seconds(sent[0].at_ns, t0) if sent else None,
+        last_s=_seconds(sent[-1].at_ns, t0) if sent else None,
+    )
+
+
+def _paths(event: Event, prefix: Prefix) -> list[AsPath]:
+    return [a.as_path for a in event.announced if a.prefix == prefix]
+
+
+def _seconds(at_ns: int, t0_ns: int) -> float:
+    return round((at_ns - t0_ns) / 1e9, 6)
+
+
+def _rfc3339(at_ns: int) -> str:
+    whole = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_ns % 1_000_000_000 // 1000:06d}Z"
