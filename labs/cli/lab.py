@@ -20,10 +20,12 @@ lab = typer.Typer(help="Bring up a laboratory of real routers, and look at it.",
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 LabName = Annotated[
-    str | None, typer.Argument(metavar="[LAB]", help="The lab's name or topology file; the only one if left out.")
+    str | None,
+    typer.Argument(metavar="[LAB]", help="The lab's name or topology file; the only one if left out."),
 ]
 LabOption = Annotated[
-    str | None, typer.Option("--lab", metavar="LAB", help="The lab's name or topology file; the only one if left out.")
+    str | None,
+    typer.Option("--lab", metavar="LAB", help="The lab's name or topology file; the only one if left out."),
 ]
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ended, as shells have it."""
@@ -42,7 +44,9 @@ def up(
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     if runtime != "netns":
-        raise typer.BadParameter(f"{runtime!r}: this version runs labs in namespaces only: netns", param_hint="--runtime")
+        raise typer.BadParameter(
+            f"{runtime!r}: this version runs labs in namespaces only: netns", param_hint="--runtime"
+        )
     began = time.monotonic()
     try:
         with Display(silent=as_json) as display:
@@ -133,7 +137,9 @@ def list_(as_json: Json = False) -> None:
 @lab.command(name="exec", context_settings={"ignore_unknown_options": True})
 def exec_(
     node: Annotated[str, typer.Argument(help="The node to run it in.")],
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="A program and its words; no shell.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- CMD...", help="A program and its words; no shell.")
+    ],
     lab_name: LabOption = None,
     as_json: Json = False,
 ) -> None:
@@ -143,11 +149,12 @@ def exec_(
     running = labs.find(lab_name)
     try:
         if as_json:
-            done = running.exec(node, command, stdin=_stdin())
-            _print_json({"node": node, "argv": command, "status": done.returncode, "stdout": done.stdout, "stderr": done.stderr})  # fmt: skip
+            done = running.exec(node, command, stdin=0)
+            shown = {"status": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+            _print_json({"node": node, "argv": command, **shown})
             result = done.returncode
         else:
-            result = running.exec_attached(node, command, (_stdin() or 0, 1, 2))
+            result = running.exec_attached(node, command, (0, 1, 2))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(result if result >= 0 else 128 - result)
@@ -191,11 +198,6 @@ def generate(
         print(written)
 
 
-def _stdin() -> int:
-    """Return our stdin's descriptor; it is passed to the program as it is."""
-    return 0
-
-
 def _print_json(value: object) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
 
@@ -204,7 +206,9 @@ def _print_processes(found: Status) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    print(f"lab {found.lab}: {found.state}, instance {found.instance}, {len(found.nodes)} nodes, {found.topology}")
+    nodes = f"{len(found.nodes)} nodes"
+    print(f"lab {found.lab}: {found.state}, {nodes}, instance {found.instance}")
+    print(found.topology)
     table = Table(box=None, pad_edge=False)
     for title in ("process", "state", "pid", "detail"):
         table.add_column(title)

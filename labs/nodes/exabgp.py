@@ -40,14 +40,10 @@ def _prepare(place: Place) -> None:
 
 
 def _daemons(place: Place) -> tuple[Daemon, ...]:
-    program = Path(sys.executable).with_name("exabgp")
+    argv = (str(Path(sys.executable).with_name("exabgp")), "server", CONFIG)
+    # The helper's socket appears when it listens. Connecting to it to see would take the agent's place.
     socket = place.run / "herald" / "exabgp.sock"
-    return (Daemon("exabgp", (str(program), "server", CONFIG), lambda: listens(socket), ENVIRONMENT),)
-
-
-def listens(socket: Path) -> bool:
-    """Say whether the helper listens at its socket; looking must not attach, as connecting would."""
-    return socket.is_socket()
+    return (Daemon("exabgp", argv, socket.is_socket, stale=(socket,), env=ENVIRONMENT),)
 
 
 KIND = Kind("exabgp", "exabgp", _daemons, config=CONFIG, prepare=_prepare)

@@ -5,56 +5,35 @@ The integrated configuration is loaded by ``vtysh -b`` once all of them answer.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from labs.nodes.model import Daemon, Kind, Place, Session, connect
+from labs.nodes.model import Daemon, Kind, Place, connect
 
 CONFIG = "/etc/frr/frr.conf"
 FOLDER = Path("/usr/lib/frr")
 _OTHERS = ("staticd", "bfdd", "ospfd", "ospf6d", "isisd", "ripd", "ripngd", "pimd", "ldpd", "pbrd")
 
 
-def ask(socket_path: Path, command: str) -> str | None:
-    """Ask one vty for a ``show`` command's output; None when it does not answer.
+def answers(vty: Path) -> bool:
+    """Say whether a daemon's vty socket answers a command.
 
-    FRR's protocol: the command ends with a zero byte; the answer with three and a status byte
-    (lib/vty.c, vtysh_read and vtysh_client_run).
+    FRR's protocol: a command ends with a zero byte, its answer with three and a status byte (lib/vty.c).
     """
-    client = connect(socket_path)
+    client = connect(vty)
     if client is None:
-        return None
+        return False
     answer = b""
     with client:
         try:
-            client.sendall(command.encode() + b"\0")
+            client.sendall(b"show version\0")
             while b"\0\0\0" not in answer[:-1]:
                 piece = client.recv(65536)
                 if not piece:
-                    return None
+                    return False
                 answer += piece
         except OSError:
-            return None
-    return answer.split(b"\0\0\0")[0].decode(errors="replace")
-
-
-def sessions(place: Place) -> list[Session]:
-    """Return the peers of ``show bgp summary json``, over all address families."""
-    answer = ask(place.run / "frr" / "bgpd.vty", "show bgp summary json")
-    return parse_summary(answer or "{}")
-
-
-def parse_summary(text: str) -> list[Session]:
-    """Read FRR's JSON summary: one peer is established when it is in every family that it is in."""
-    try:
-        summary = json.loads(text)
-    except ValueError:
-        return []
-    found: dict[str, bool] = {}
-    for family in summary.values():
-        for peer, state in family.get("peers", {}).items() if isinstance(family, dict) else ():
-            found[peer] = found.get(peer, True) and state.get("state") == "Established"
-    return [Session(peer, established) for peer, established in found.items()]
+            return False
+    return True
 
 
 def wanted(daemons_file: str) -> list[str]:
@@ -74,7 +53,7 @@ def _daemon(place: Place, name: str) -> Daemon:
     vty = place.run / "frr" / f"{name}.vty"
     # -P 0: no TCP port for the vty; its unix socket is enough. Warnings and worse to the log.
     argv = (str(FOLDER / name), "-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "warnings")
-    return Daemon(name, argv, lambda: ask(vty, "show version") is not None)
+    return Daemon(name, argv, lambda: answers(vty))
 
 
 def _prepare(place: Place) -> None:
@@ -88,5 +67,4 @@ KIND = Kind(
     config=CONFIG,
     prepare=_prepare,
     configure=lambda _place: (("/usr/bin/vtysh", "-b"),),
-    sessions=sessions,
 )

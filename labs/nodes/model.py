@@ -20,20 +20,16 @@ Run = Callable[[tuple[str, ...]], tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """One program of a node. ``ready`` is its own sign that it answers; it is asked until it is true."""
+    """One program of a node. ``ready`` is its own sign that it answers; it is asked until it is true.
+
+    ``stale``: sockets of an earlier run, to be removed before it starts, since their presence is the sign.
+    """
 
     name: str
     argv: tuple[str, ...]
     ready: Callable[[], bool]
+    stale: tuple[Path, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One BGP session as its daemon shows it."""
-
-    peer: str
-    established: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +59,13 @@ def no_commands(_place: Place) -> tuple[tuple[str, ...], ...]:
     return ()
 
 
-def no_sessions(_place: Place) -> list[Session]:
-    """Return no sessions: the daemon has none, or its neighbours tell of them."""
-    return []
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of daemon.
 
     ``config``: the file without which it does not start. ``private``: files that it accepts only when they
-    are its owner's alone. ``configure``: commands to run when all daemons of the node answer. ``sessions``:
-    its BGP sessions. ``main``: the daemon whose log is the node's. ``privileges``: where it can run.
+    are its owner's alone. ``configure``: commands to run when all daemons of the node answer. ``main``:
+    the daemon whose log is the node's. ``privileges``: where it can run.
     """
 
     name: str
@@ -84,7 +75,6 @@ class Kind:
     private: tuple[str, ...] = ()
     prepare: Callable[[Place], None] = nothing_to_prepare
     configure: Callable[[Place], tuple[tuple[str, ...], ...]] = no_commands
-    sessions: Callable[[Place], list[Session]] = no_sessions
     privileges: frozenset[Privilege] = frozenset(Privilege)
 
 

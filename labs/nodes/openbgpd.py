@@ -6,31 +6,10 @@ configuration that others may read, so the node gets a copy.
 
 from __future__ import annotations
 
-import json
-
-from labs.nodes.model import Daemon, Kind, Place, Session, accepts
+from labs.nodes.model import Daemon, Kind, Place, accepts
 from labs.runtimes.host import Privilege
 
 CONFIG = "/etc/bgpd.conf"
-SOCKET = "/run/bgpd.sock.0"
-
-
-def sessions(place: Place) -> list[Session]:
-    """Return the neighbours of ``bgpctl show neighbor``."""
-    status, output = place.execute(("/usr/sbin/bgpctl", "-s", SOCKET, "-j", "show", "neighbor"))
-    return parse_neighbours(output) if status == 0 else []
-
-
-def parse_neighbours(text: str) -> list[Session]:
-    """Read ``bgpctl -j show neighbor``."""
-    try:
-        neighbours = json.loads(text).get("neighbors", [])
-    except ValueError:
-        return []
-    return [
-        Session(str(n.get("remote_addr", n.get("description"))), n.get("state") == "Established")
-        for n in neighbours
-    ]
 
 
 def _daemons(place: Place) -> tuple[Daemon, ...]:
@@ -53,6 +32,5 @@ KIND = Kind(
     config=CONFIG,
     private=(CONFIG,),
     prepare=_prepare,
-    sessions=sessions,
     privileges=frozenset({Privilege.ROOT, Privilege.RANGE}),
 )

@@ -87,6 +87,8 @@ class _Client:
             raise AddressingLoadError(f"{method} {path}: the API does not answer: {error}") from error
         exists = response.status_code == HTTPStatus.CONFLICT and path.startswith("/herald/v1/")
         if not response.is_success and not exists:
-            raise AddressingLoadError(f"{method} {path} {body}: {response.status_code} {response.text.strip()}")
+            raise AddressingLoadError(
+                f"{method} {path} {body}: {response.status_code} {response.text.strip()}"
+            )
         answer: dict[str, Any] = response.json()
         return answer

@@ -6,7 +6,6 @@ namespaces → links → addresses → capture (it must see the first session) �
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +26,8 @@ from labs.runtimes.plan import LabPlan
 from labs.runtimes.supervise import ProcessSpec, Supervisor
 from labs.runtimes.wire import Progress
 
-SESSIONS_S = 30.0
-"""Seconds that a start waits for BGP sessions; those that are not Established by then are reported."""
-
 THREADS = 4
 """Nodes set up at once; most of the work is the kernel's, and much of that under locks."""
-
-_SESSIONS_POLL_S = 0.05
 
 
 class Lab:
@@ -62,12 +56,13 @@ class Lab:
 
     # -- the whole way ------------------------------------------------------------------------------------
     def bring_up(self) -> list[str]:
-        """Bring everything up; return warnings. Raises :class:`LabStartError`; the caller ends the lab then."""
+        """Bring everything up; return warnings. On :class:`LabStartError` the caller ends the lab."""
         self._prepare()
         self._make_nodes()
         self._make_links()
         self._set_up_nodes()
         import importlib.util  # TEMP
+
         if importlib.util.find_spec("controller.observe.capture"):
             self._start("capture", [self._capture()])
         self._start_daemons()
@@ -153,8 +148,13 @@ class Lab:
         def make(name: str) -> None:
             spec = specs[name]
             made[name] = make_node(
-                spec, kind_of(spec.daemon), self.paths.run(name), stage / "nodes" / name, stage / "accounts", self.execution
-            )  # fmt: skip
+                spec,
+                kind_of(spec.daemon),
+                run=self.paths.run(name),
+                staging=stage / "nodes" / name,
+                accounts=stage / "accounts",
+                execution=self.execution,
+            )
 
         self._each("namespaces", list(specs), make)
         self.nodes = {name: made[name] for name in specs}
@@ -218,9 +218,16 @@ class Lab:
         name = node.spec.name
         left_out = None if self.plan.privilege in node.kind.privileges else SINGLE_WARNING
         return ProcessSpec(
-            f"{name}/{daemon.name}", daemon.argv, {**self.env, **daemon.env}, self.paths.log(name, daemon.name),
-            node=name, space=node.space, ready=daemon.ready, left_out=left_out,
-        )  # fmt: skip
+            f"{name}/{daemon.name}",
+            daemon.argv,
+            {**self.env, **daemon.env},
+            self.paths.log(name, daemon.name),
+            node=name,
+            space=node.space,
+            ready=daemon.ready,
+            stale=daemon.stale,
+            left_out=left_out,
+        )
 
     def _capture(self) -> ProcessSpec:
         config = self.paths.runtime / "capture.json"
@@ -252,11 +259,18 @@ class Lab:
 
     def _wait_sessions(self) -> list[str]:
         """Wait until every session of every daemon is Established; return who is not when time is up."""
-        return []
+        from labs.runtimes.sessions import wait_established  # noqa: PLC0415  (readers of every daemon)
+
+        names = self.supervisor.names()
+        silent = {n.split("/")[0] for n in names if "/" in n and self.supervisor.state(n)[0] != "running"}
+        inventory = self.inventory()
+        if all(n.daemon == "linux" for n in inventory.nodes):
+            return []
+        return wait_established(inventory, silent, self.cancelled, self.report)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees all of it or the one before."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(content)
-    os.replace(fresh, path)
+    fresh.replace(path)

@@ -1,16 +1,17 @@
 """The programs that the lab process started, and what became of them.
 
-The lab process is process 1 of its PID namespace: it must reap orphans, too. So exactly one thread waits for
-all children, and ``subprocess`` only starts them.
+Orphans are not ours: process 1 reaps them (:mod:`labs.runtimes.init`). One thread waits for all children, by
+their pidfds (pidfd_open(2)), so that libraries that start programs of their own can wait for those.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -19,20 +20,27 @@ from typing import IO
 class Child:
     """One program; ``status`` is its exit status, or minus the signal that ended it, or None."""
 
-    argv: tuple[str, ...]
-    pid: int
+    popen: subprocess.Popen[bytes]
     status: int | None = None
     ended: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def pid(self) -> int:
+        """Its pid in the lab's PID namespace."""
+        return self.popen.pid
 
     def signal(self, number: int) -> None:
-        """Send a signal to the program's process group, if it is still there."""
-        # Its pid cannot have been given to another: the reaper records the status before it frees the pid's
-        # number, and we are the only thread that looks at a status of None here.
-        if self.status is None:
-            try:
+        """Send a signal to the process group that the program leads, if it is still there."""
+        with self.lock:  # as long as we hold it, its pid cannot be another's
+            if self.status is None:
                 os.killpg(self.pid, number)
-            except ProcessLookupError:
-                self.ended.wait(1.0)
+
+    def reap(self) -> None:
+        """Note how it ended."""
+        with self.lock:
+            self.status = self.popen.wait()
+        self.ended.set()
 
     def describe(self) -> str:
         """Say how it ended."""
@@ -44,14 +52,11 @@ class Child:
 
 
 class Children:
-    """Starts programs, and reaps them and all orphans."""
+    """Starts programs, and notes their ends."""
 
-    def __init__(self, on_end: Callable[[Child], None] = lambda _child: None) -> None:
-        self._lock = threading.Lock()
-        self._started = threading.Event()
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
         self._live: dict[int, Child] = {}
-        self._popen: dict[int, subprocess.Popen[bytes]] = {}
-        self._on_end = on_end
 
     def spawn(
         self,
@@ -68,23 +73,20 @@ class Children:
 
         Raises OSError when it cannot be executed.
         """
-        # The lock keeps the reaper from a program that ends before it is in the table. It costs nothing:
-        # fork and exec hold the interpreter's lock anyway.
-        with self._lock:
-            popen = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=tuple(pass_fds),
-                cwd=cwd,
-                start_new_session=True,
-            )
-            child = Child(tuple(argv), popen.pid)
-            self._live[popen.pid] = child
-            self._popen[popen.pid] = popen
-        self._started.set()
+        popen = subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(pass_fds),
+            cwd=cwd,
+            start_new_session=True,
+        )
+        child = Child(popen)
+        descriptor = os.pidfd_open(popen.pid)
+        self._live[descriptor] = child
+        self._epoll.register(descriptor, select.EPOLLIN)
         return child
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], text: str = "") -> tuple[int, str]:
@@ -99,27 +101,10 @@ class Children:
     def reap_for_ever(self) -> None:
         """Wait for children until the process ends (the work of one thread)."""
         while True:
-            self._started.clear()
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-            except ChildProcessError:
-                self._started.wait()
-                continue
-            if found is not None:
-                self._reap(found.si_pid)
-
-    def _reap(self, pid: int) -> None:
-        with self._lock:
-            try:
-                _, status = os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:  # a program that could not be executed: subprocess reaped it itself
-                return
-            child, popen = self._live.pop(pid, None), self._popen.pop(pid, None)
-            if child is None or popen is None:  # an orphan
-                return
-            child.status = popen.returncode = os.waitstatus_to_exitcode(status)
-        child.ended.set()
-        self._on_end(child)
+            for descriptor, _ in self._epoll.poll():
+                self._epoll.unregister(descriptor)
+                os.close(descriptor)
+                self._live.pop(descriptor).reap()
 
 
 def _memory_file(text: str = "") -> IO[bytes]:

@@ -87,9 +87,8 @@ class Control:
         for name in supervisor.names():
             state, pid, detail = supervisor.state(name)
             spec = supervisor.spec(name)
-            rows.append(
-                {"name": name, "state": state, "pid": pid, "detail": detail, "log": str(spec.log), "node": spec.node}
-            )  # fmt: skip
+            row = {"name": name, "state": state, "pid": pid, "detail": detail}
+            rows.append({**row, "log": str(spec.log), "node": spec.node})
         return {
             "digest": self._lab.plan.topology.digest,
             "privilege": self._lab.plan.privilege.value,

@@ -13,7 +13,7 @@ from labs.topology.model import LinkSpec, Topology
 
 
 def sites_of(topology: Topology, paths: LabPaths) -> tuple[Site, ...]:
-    """Return the sites that the nodes' labels name; raises :class:`LabStartError` for a machine without one."""
+    """Return the sites that the nodes' labels name."""
     routers = {n.site: n.name for n in topology.nodes if n.role == "site" and n.site is not None}
     machines: dict[str, list[str]] = {site: [] for site in routers}
     for node in topology.nodes:

@@ -39,7 +39,7 @@ class SetupCommandError(LabStartError):
 
 
 class ProcessStartError(LabStartError):
-    """A daemon (or a process of Herald's) did not become ready; the message ends with its log's last lines."""
+    """A daemon (or a process of Herald's) did not become ready; the message ends with its log."""
 
 
 class AddressingLoadError(LabStartError):

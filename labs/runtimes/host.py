@@ -59,7 +59,7 @@ def unshare_command(privilege: Privilege) -> list[str]:
 
 
 def detect() -> Host:
-    """Find out what this host allows, by trying; raises :class:`HostRefusesError` that says what to change."""
+    """Find out what this host allows, by trying; else :class:`HostRefusesError` says what to change."""
     for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(program, path=search_path()) is None:
             raise HostRefusesError(f"a lab needs the program {program}: install the package {package}")

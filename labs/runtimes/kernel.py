@@ -52,7 +52,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """Move the calling thread into the namespace of ``descriptor``; a mount namespace needs CLONE_FS first."""
+    """Move the calling thread into a namespace; a mount namespace needs ``unshare(CLONE_FS)`` first."""
     _check(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(kind)), f"setns({kind:#x})")
 
 

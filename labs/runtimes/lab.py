@@ -28,7 +28,6 @@ from controller.observe.inventory import Inventory, read_inventory
 from labs.runtimes import host_pids, launch, lock, wire
 from labs.runtimes.errors import (
     LabBusyError,
-    LabChangedError,
     LabControlError,
     NoLabError,
     UnknownProcessError,
@@ -65,7 +64,7 @@ class Status:
 
 
 class RunningLab:
-    """A lab that is up. ``warnings`` and ``restarted`` tell what the ``up`` that returned it found and did."""
+    """A lab that is up. ``warnings`` and ``restarted`` tell what the ``up`` that gave it found and did."""
 
     def __init__(
         self, runtime: Path, *, warnings: Sequence[str] = (), restarted: Sequence[str] | None = None
@@ -109,7 +108,7 @@ class RunningLab:
         return subprocess.CompletedProcess(list(argv), status, *texts)
 
     def exec_attached(self, node: str, argv: Sequence[str], descriptors: tuple[int, int, int]) -> int:
-        """Run a command in a node's namespaces on the given stdin, stdout and stderr; return its exit status."""
+        """Run a command in a node on the given stdin, stdout and stderr; return its exit status."""
         answer = self._ask(wire.Request("exec", name=node, argv=tuple(argv)), descriptors)
         return int(answer["status"])
 

@@ -81,25 +81,21 @@ def _run(
                 )
             lock.write_owner(descriptor, process.pid)
             result = wire.read_answer(ours, on_progress, on_warning)
-        _let_go(process)
-        return result
     except BaseException:
-        # The socket is closed now, so that the lab process ends itself; all of it must be gone before we say so.
+        # The socket is closed now, so that the lab process ends itself. It must be gone before we say so.
         if process is not None:
             _wait_end(process)
         clear(plan.paths.runtime)
         remove(plan.paths.runtime)
         raise
+    # Leave the lab to itself; if it ends before we do, it must not stay as a zombie of ours.
+    threading.Thread(target=process.wait, name="lab", daemon=True).start()
+    return result
 
 
 def _command(plan: LabPlan, descriptor: int) -> list[str]:
     words = host.unshare_command(plan.privilege)
-    return [*words, sys.executable, "-m", "labs.runtimes.process", str(plan.paths.plan), str(descriptor)]
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    """Leave the lab to itself; if it ends before we do, it must not stay as a zombie of ours."""
-    threading.Thread(target=process.wait, name="lab", daemon=True).start()
+    return [*words, sys.executable, "-m", "labs.runtimes.init", str(plan.paths.plan), str(descriptor)]
 
 
 def _wait_end(process: subprocess.Popen[bytes]) -> None:

@@ -45,7 +45,7 @@ class RunningNode:
 
 
 def make_node(
-    spec: NodeSpec, kind: Kind, run: Path, staging: Path, accounts: Path, execution: Execution
+    spec: NodeSpec, kind: Kind, *, run: Path, staging: Path, accounts: Path, execution: Execution
 ) -> RunningNode:
     """Make a node's namespaces and its files; its links come after."""
     run.mkdir(parents=True)
@@ -60,7 +60,7 @@ def make_node(
     place = Place(spec, run, lambda argv: execution.run(space, argv))
     if kind.config is not None and place.config(kind.config) is None:
         raise SetupCommandError(
-            f"node {spec.name}: nothing is bound to {kind.config}, which {kind.name} reads: add it to its binds"
+            f"node {spec.name}: nothing is bound to {kind.config}, which {kind.name} reads: bind one"
         )
     kind.prepare(place)
     return RunningNode(spec, kind, space, place)

@@ -17,7 +17,7 @@ from labs.topology.model import Topology
 
 @dataclass(frozen=True, slots=True)
 class LabPaths:
-    """Where a lab's files are: ``runtime`` (sockets; goes with the lab) and ``folder`` (logs, state; stays)."""
+    """Where a lab's files are: ``runtime`` (sockets) goes with the lab, ``folder`` (logs, state) stays."""
 
     runtime: Path
     folder: Path
@@ -81,7 +81,7 @@ class LabPaths:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """One lab to be. ``runtime_root`` is HERALD_RUNTIME_DIR for what runs inside, where the uid is another."""
+    """One lab to be. ``runtime_root``: HERALD_RUNTIME_DIR for what runs inside, with another uid."""
 
     topology: Topology
     paths: LabPaths

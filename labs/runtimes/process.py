@@ -1,13 +1,11 @@
-"""The lab process: process 1 of the lab's namespaces, and the owner of all that runs in them.
+"""The lab process: it makes the lab's namespaces, and owns all that runs in them.
 
-``python -m labs.runtimes.process PLAN DESCRIPTOR``; the descriptor is a socket to whoever waits for the lab
-to come up. When that end closes before the lab is up, nobody wants it, and it ends itself. When this process
-ends, however it ends, the kernel kills everything else in its PID namespace, and the namespaces go.
+It is told of a socket to whoever waits for the lab to come up: when that one goes before the lab is up,
+nobody wants the lab, and it ends. :mod:`labs.runtimes.init` starts it; nothing can outlive that.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -89,8 +87,8 @@ class LabProcess:
         self.end()
 
 
-if __name__ == "__main__":
-    status = LabProcess(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))).run()
+def run(plan_file: str, descriptor: int) -> int:
+    """Run a lab from its plan to its end; return the exit status."""
+    status = LabProcess(Path(plan_file), socket.socket(fileno=descriptor)).run()
     sys.stdout.flush()
-    # No interpreter shutdown: threads that wait in system calls would hold up the end.
-    os._exit(status)
+    return status

@@ -1,10 +1,11 @@
-"""Herald's own processes in a lab, as the contract in docs/architecture.md starts them (pure but for paths)."""
+"""Herald's own processes in a lab, started as docs/architecture.md says."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal, cast
 
 import msgspec
 
@@ -20,6 +21,8 @@ from labs.topology.model import LinkSpec
 
 RINGS_TOTAL = 256 << 20
 """Bytes of all capture rings of a lab together; a node gets its share, between 1 and 64 MiB."""
+
+SpeakerKind = Literal["exabgp", "gobgp"]
 
 _SPEAKER_SOCKETS = {"exabgp": HELPER_SOCKET, "gobgp": GOBGP_SOCKET}
 
@@ -78,14 +81,15 @@ def agent_config(
     """Return what a site's agent is told: its speaker, and its machines as its router reaches them."""
     router = nodes[site.router]
     kind = router.spec.daemon
-    if kind != "exabgp" and kind != "gobgp":
-        raise LabStartError(f"site {site.name}: {kind} cannot be a site's speaker: use exabgp or gobgp")
+    if kind not in _SPEAKER_SOCKETS:
+        known = " or ".join(_SPEAKER_SOCKETS)
+        raise LabStartError(f"site {site.name}: {kind} cannot be a site's speaker: use {known}")
     socket = paths.run(site.router) / Path(_SPEAKER_SOCKETS[kind]).relative_to("/run")
     machines = tuple(
         MachineConfig(name, str(paths.machine(name)), next_hops(site.router, nodes[name], links))
         for name in site.machines
     )
-    return AgentConfig(SpeakerConfig(kind, str(socket)), machines)
+    return AgentConfig(SpeakerConfig(cast("SpeakerKind", kind), str(socket)), machines)
 
 
 def next_hops(router: str, machine: RunningNode, links: Iterable[LinkSpec]) -> tuple[str, ...]:

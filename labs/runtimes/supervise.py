@@ -38,7 +38,7 @@ class ProcessSpec:
 
     ``space``: the node's namespaces that it runs in, or None for the lab's own; ``whole``: in the node's
     files too, not only in its network. ``ready`` is asked until it is true; None: the line ``ready`` in its
-    log. ``left_out``: why it is not started on this host.
+    log. ``stale``: files to remove before it starts. ``left_out``: why it is not started on this host.
     """
 
     name: str
@@ -50,6 +50,7 @@ class ProcessSpec:
     whole: bool = True
     ready: Callable[[], bool] | None = None
     pass_fds: tuple[int, ...] = ()
+    stale: tuple[Path, ...] = ()
     left_out: str | None = None
 
 
@@ -135,6 +136,8 @@ class Supervisor:
     def _start(self, process: _Process) -> None:
         spec = process.spec
         spec.log.parent.mkdir(parents=True, exist_ok=True)
+        for path in spec.stale:
+            path.unlink(missing_ok=True)
         with spec.log.open("ab") as log:
             process.log_from = log.tell()
 
