@@ -31,6 +31,7 @@ class FakeAgent:
         self.commands: list[Command] = []
         self.waiting: dict[Prefix, str] = {}
         self.refuses = ""
+        self.fault = ""
         self.loses_receipts = False
         self._version = 1
         self._changed = asyncio.Event()
@@ -117,6 +118,7 @@ class FakeAgent:
             sent={p: path for p, path in routes.items() if p not in self.waiting},
             machines=(MachineStatus("m1", True, self.generation, None),),
             waiting=waiting,
+            fault=self.fault,
         )
 
     async def _adj_rib_out(self, _: Request) -> Response:

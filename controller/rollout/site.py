@@ -110,7 +110,7 @@ class SiteFollower:
         while True:
             receipts = self._receipts
             try:
-                status = await self.link.status(after=version, wait=POLL_S if self.view.reachable else 0.0)
+                status = await self.link.status(after=version, wait=POLL_S if version else 0.0)
                 self._same_site(status.site)
             except (TransportError, WrongSiteError) as error:
                 failures, version = failures + 1, 0
@@ -124,6 +124,9 @@ class SiteFollower:
             self._heard(status)
 
     def _heard(self, status: SiteStatus) -> None:
+        if status.fault:  # what it says it holds is not what it has: it is given nothing
+            self._lost(f"the agent is quarantined: {status.fault}", status)
+            return
         if not self.view.reachable:
             log.info("site answers", site=self.site, generation=status.generation, epoch=status.epoch)
             self._refused.clear()
@@ -135,10 +138,10 @@ class SiteFollower:
             if self.held.get(account_id) != target.hash:
                 self._mark(account_id)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, status: SiteStatus | None = None) -> None:
         if self.view.reachable is not False or self.view.reason != reason:
-            log.warning("site does not answer", site=self.site, reason=reason)
-        self.view = SiteView(self.site, False, reason, self.view.status)
+            log.warning("site takes no commands", site=self.site, reason=reason)
+        self.view = SiteView(self.site, False, reason, status or self.view.status)
         self.tried.set()
         self._book.unreached(self.site, reason)
 
@@ -170,7 +173,7 @@ class SiteFollower:
             self._lost(str(error))
             return False
         self._heard(status)
-        return True
+        return self.view.reachable is True
 
     async def _deliver_one(self, account_id: str) -> bool:
         """Bring one account one step on; False: it did not work, and will be tried again."""

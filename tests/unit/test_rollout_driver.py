@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -111,9 +112,20 @@ def play(scenario: Callable[[Path, FakeAgent, FakeAgent], Awaitable[None]], fold
     asyncio.run(run())
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "herald.db"
+    open_store(path).close()
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("d")
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """A short path for sockets, with two databases that are migrated already."""
+    made = tmp_path_factory.mktemp("d")
+    for name in ("herald.db", "new.db"):
+        shutil.copy(empty_database, made / name)
+    return made
 
 
 def test_a_change_set_reaches_every_site_and_is_done(folder: Path) -> None:
@@ -328,6 +340,21 @@ def test_an_agent_that_lost_its_journal_gets_its_state_back(folder: Path) -> Non
             found = await controller.over(controller.submit(toggle("acme", ACME, True)))
             assert found.state == "done"
             assert one.status().sent == {ACME: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_a_quarantined_agent_is_given_nothing_until_it_is_well(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        one.fault = "the journal is damaged"
+        async with controlling(db, one, two) as controller:
+            held = controller.submit(onboard("acme", ACME))
+            found = await controller.until(held, lambda r: at(r, "site1") == "unreachable")
+            assert "quarantined: the journal is damaged" in found.reason
+            assert one.commands == []
+            one.fault = ""
+            one.touch()
+            assert (await controller.over(held)).state == "done"
 
     play(scenario, folder)
 
