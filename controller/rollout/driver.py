@@ -237,7 +237,13 @@ class Driver:
 
     def _judge(self, site: str, account_id: str) -> None:
         follower = self.sites.get(site)
-        if follower is None or not follower.view.reachable or follower.view.status is None:
+        if follower is None:
+            return
+        if follower.view.reachable is False:
+            for tracked in list(self._order.get(account_id, ())):
+                self._step(tracked, SiteHeard(site, SiteEvent.UNREACHED, follower.view.reason))
+            return
+        if follower.view.status is None:
             return
         if follower.in_flight == account_id:
             return  # its answer will tell more than a status from before it
