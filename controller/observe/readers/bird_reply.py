@@ -90,7 +90,7 @@ class _Path:
             if words[:1] == ["via"] and len(words) > 1 and self.gateway is None:
                 self.gateway = words[1]
         elif code == _TYPE:
-            self.kind = text.strip().removeprefix("Type: ").split(" ")[0]
+            self.kind = words[1] if words[:1] == ["Type:"] and len(words) > 1 else None
         elif text.startswith("\t\t"):  # a long list of communities goes on
             self.attributes[self.attribute] = f"{self.attributes.get(self.attribute, '')} {text.strip()}"
         else:
