@@ -1,0 +1,281 @@
+"""A hunt's figures, the Adj-RIBs-In by the wire, and when the network is at rest."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from controller.bgp import AsPath, Prefix
+from controller.observe.event import Announcement, Event
+from controller.observe.holding import Holding
+from controller.observe.inventory import Inventory, Site
+from controller.observe.rib import RibRow
+from controller.observe.settled import unsettled
+from controller.observe.watch import Watch, watch
+from labs.hunting.analysis import analyse
+from labs.hunting.errors import HuntError
+
+P = Prefix("192.0.2.0/24")
+OTHER = Prefix("198.51.100.0/24")
+T = 1_795_486_923_000_000_000
+ASNS = {"site1": 64500, "r1": 65001, "r2": 65002, "r3": 65003}
+
+
+class Wire:
+    """Events one after the other, as a capture numbers them."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def say(self, ms: float, sender: str, receiver: str, *paths: AsPath, prefix: Prefix = P) -> Event:
+        """One UPDATE: announces the paths (for one prefix), or withdraws."""
+        return self.add(
+            ms,
+            sender,
+            receiver,
+            announced=tuple(Announcement(prefix, path, None) for path in paths),
+            withdrawn=() if paths else (prefix,),
+        )
+
+    def add(self, ms: float, sender: str, receiver: str, kind: str = "update", **said: object) -> Event:
+        event = Event(
+            seq=len(self.events) + 1,
+            at_ns=T + round(ms * 1e6),
+            sender=sender,
+            receiver=receiver,
+            sender_address=f"{sender}-{receiver}",
+            receiver_address=f"{receiver}-{sender}",
+            sender_as=ASNS[sender],
+            receiver_as=ASNS[receiver],
+            kind=kind,  # type: ignore[arg-type]  # given by the tests as a literal
+            **said,  # type: ignore[arg-type]  # likewise
+        )
+        self.events.append(event)
+        return event
+
+
+def triangle_hunt() -> Wire:
+    """A triangle r1 r2 r3, its stub site1 on r1: what follows when the stub withdraws."""
+    wire = Wire()
+    wire.say(-2, "r3", "r2", (65003, 65001, 64500), prefix=OTHER)
+    wire.say(0, "site1", "r1")
+    wire.say(1, "r1", "r2", (65001, 65002, 65003, 64500))
+    wire.say(1.5, "r1", "r3", (65001, 65002, 65003, 64500))
+    wire.say(2, "r2", "r3", (65002, 65003, 65001, 64500))
+    wire.say(3, "r1", "r2")
+    wire.say(3, "r1", "r3")
+    wire.say(4, "r2", "r3", (65002, (65003, 65009), 64500))
+    wire.say(5, "r2", "r3")
+    wire.add(6, "r3", "r2", kind="keepalive")
+    return wire
+
+
+def analysed(wire: Wire, **more: object) -> dict[str, object]:
+    hunt = analyse(
+        wire.events,
+        prefix=P,
+        routers=["r1", "r2", "r3"],
+        origins={"site1"},
+        **more,  # type: ignore[arg-type]  # named by the tests
+    )
+    decoded: dict[str, object] = json.loads(msgspec.json.encode(hunt))
+    return decoded
+
+
+def test_the_whole_answer_as_json() -> None:
+    assert analysed(triangle_hunt(), mrt="x.mrt") == {
+        "prefix": "192.0.2.0/24",
+        "strategy": "plain",
+        "routers": 3,
+        "withdrawn_at": "2026-11-24T02:22:03.000000Z",
+        "t_wire": 0.005,
+        "t_rib": None,
+        "t_data": None,
+        "updates": 8,
+        "withdrawals": 4,
+        "paths_explored": 3,
+        "longest_path": 4,
+        "peers": [
+            {
+                "node": "r1",
+                "updates": 4,
+                "paths": [[65001, 65002, 65003, 64500]],
+                "first_s": 0.001,
+                "last_s": 0.003,
+            },
+            {
+                "node": "r2",
+                "updates": 3,
+                "paths": [[65002, 65003, 65001, 64500], [65002, [65003, 65009], 64500]],
+                "first_s": 0.002,
+                "last_s": 0.005,
+            },
+            {"node": "r3", "updates": 0, "paths": [], "first_s": None, "last_s": None},
+        ],
+        "mrt": "x.mrt",
+        "report": None,
+    }
+
+
+def test_an_implicit_withdrawal_by_the_origin_is_t0() -> None:
+    wire = Wire()
+    wire.say(0, "site1", "r1", (64500, 64500, 64500))
+    wire.say(7, "site1", "r1")
+    hunt = analysed(wire)
+    assert (hunt["t_wire"], hunt["updates"], hunt["withdrawals"]) == (0.007, 2, 1)
+
+
+def test_an_update_that_withdraws_this_prefix_and_announces_another_has_nlri() -> None:
+    wire = Wire()
+    wire.say(0, "site1", "r1")
+    wire.add(1, "r1", "r2", announced=(Announcement(OTHER, (65001,), None),), withdrawn=(P,))
+    hunt = analysed(wire)
+    assert (hunt["updates"], hunt["withdrawals"], hunt["paths_explored"]) == (2, 1, 0)
+
+
+def test_t_rib_is_the_last_change_after_t0() -> None:
+    changes = [T - 5_000_000, T + 2_300_000, T + 1_000_000]
+    assert analysed(triangle_hunt(), rib_changes=changes)["t_rib"] == 0.0023
+    assert analysed(triangle_hunt(), rib_changes=[T - 1])["t_rib"] is None
+
+
+def test_drops_mark_the_hunt() -> None:
+    assert "drops" not in analysed(triangle_hunt())
+    assert analysed(triangle_hunt(), drops=3)["drops"] == 3
+
+
+def test_without_a_word_of_the_origin_there_is_no_hunt() -> None:
+    wire = Wire()
+    wire.say(1, "r1", "r2")
+    with pytest.raises(HuntError, match="no UPDATE about 192"):
+        analysed(wire)
+
+
+# -- Adj-RIBs-In ---------------------------------------------------------------------------------------------
+
+
+def test_holders_are_those_with_a_path_free_of_their_own_as() -> None:
+    wire = Wire()
+    wire.say(0, "site1", "r1", (64500,))
+    wire.say(1, "r1", "r2", (65001, 64500))
+    wire.say(2, "r2", "r1", (65002, 65001, 64500))
+    holding = Holding(P, wire.events[:1])
+    assert holding.holders() == {"r1"}
+    for event in wire.events[1:]:
+        assert holding.apply(event)
+    assert holding.holders() == {"r1", "r2"}
+    assert len(holding.held()) == 3
+    holding.apply(wire.say(3, "site1", "r1"))
+    assert holding.holders() == {"r2"}  # what r1 has left goes through itself
+
+
+def test_the_end_of_a_session_empties_both_directions() -> None:
+    wire = Wire()
+    wire.say(0, "r1", "r2", (65001, 64500))
+    wire.say(1, "r2", "r1", (65002, 64500))
+    holding = Holding(P, wire.events)
+    assert holding.apply(wire.add(2, "r1", "r2", kind="down"))
+    assert holding.held() == []
+    assert holding.last_seq == 3
+    assert not holding.apply(wire.add(3, "r1", "r2", kind="keepalive"))
+    assert holding.last_seq == 3
+
+
+# -- at rest -------------------------------------------------------------------------------------------------
+
+
+def row(node: str, path: AsPath, from_: str | None, *, best: bool = False) -> RibRow:
+    return RibRow(node, "bird", P, best, path, None, (), from_)
+
+
+def rest() -> tuple[list[RibRow], Wire]:
+    wire = Wire()
+    wire.say(0, "site1", "r1", (64500,))
+    wire.say(1, "r1", "r2", (65001, 64500))
+    wire.say(1, "r1", "r3", (65001, 64500))
+    wire.say(2, "r2", "r3", (65002, 65001, 64500))
+    wire.say(2, "r2", "r1", (65002, 65001, 64500))  # loops: r1 holds it in no RIB
+    rows = [
+        row("r1", (64500,), "site1", best=True),
+        row("r2", (65001, 64500), "r1", best=True),
+        row("r3", (65001, 64500), "r1", best=True),
+        row("r3", (65002, 65001, 64500), "r2"),
+    ]
+    return rows, wire
+
+
+ROUTERS = {"r1", "r2", "r3"}
+
+
+def test_at_rest() -> None:
+    rows, wire = rest()
+    assert unsettled(rows, Holding(P, wire.events).held(), ROUTERS) is None
+    assert unsettled([], [], ROUTERS) is None
+
+
+def test_a_message_on_its_way_is_unrest() -> None:
+    rows, wire = rest()
+    wire.say(3, "site1", "r1")
+    assert unsettled(rows, Holding(P, wire.events).held(), ROUTERS) == "r1 still holds 64500 from site1"
+    rows, wire = rest()
+    del rows[3]
+    assert (
+        unsettled(rows, Holding(P, wire.events).held(), ROUTERS)
+        == "r3 has not yet taken 65002 65001 64500 from r2"
+    )
+
+
+def test_a_router_with_news_that_it_has_not_told_is_unrest() -> None:
+    rows, wire = rest()
+    wire.say(3, "site1", "r1")
+    del rows[0]  # r1 has taken the withdrawal, and r2 and r3 do not know
+    assert unsettled(rows, Holding(P, wire.events).held(), ROUTERS) == "r1 has not yet told r2 of its change"
+
+
+def test_prepending_on_export_is_no_unrest() -> None:
+    wire = Wire()
+    wire.say(0, "site1", "r1", (64500,))
+    wire.say(1, "r1", "r2", (65001, 65001, 64500))
+    rows = [row("r1", (64500,), "site1", best=True), row("r2", (65001, 65001, 64500), "r1", best=True)]
+    assert unsettled(rows, Holding(P, wire.events).held(), ROUTERS) is None
+
+
+# -- watching ------------------------------------------------------------------------------------------------
+
+
+def test_watch_tells_each_update_and_ends_when_all_is_gone() -> None:
+    rest_wire = rest()[1]
+    wire = Wire()
+    wire.events = list(rest_wire.events)
+    before = len(wire.events)
+    wire.say(10, "site1", "r1")
+    wire.say(10.25, "r1", "r2")
+    wire.say(10.5, "r1", "r3", (65001, 65002, 64500))
+    wire.say(11, "r2", "r3")
+    wire.say(11, "r2", "r1")
+    wire.say(12, "r1", "r3")
+    wire.say(13, "r3", "r1")
+    watching = Watch(P, {"site1"}, wire.events[:before])
+    lines: list[str] = []
+    for event in wire.events[before:]:
+        if watching.gone:
+            break
+        lines += watching.apply(event)
+    assert lines == [
+        "    +0.000 ms  site1 → r1  withdraws",
+        "    +0.250 ms  r1 → r2  withdraws",
+        "    +0.500 ms  r1 → r3  announces 65001 65002 64500",
+        "    +1.000 ms  r2 → r3  withdraws",
+        "    +1.000 ms  r2 → r1  withdraws",
+        "    +2.000 ms  r1 → r3  withdraws",
+    ]
+
+
+def test_watch_says_when_the_events_end_too_early() -> None:
+    site = Site("s1", "site1", "")
+    inventory = Inventory("t", "t", "", "", "1", "", "", "", (), (site,))
+    lines: list[str] = []
+    assert not watch(rest()[1].events, inventory, P, lines.append)
+    assert len(lines) == 5
