@@ -78,7 +78,7 @@ async def change_routes(have: frozenset[KernelRoute], want: frozenset[KernelRout
     """Make our routes ``want``; raises :class:`KernelRoutesError` with what ``ip`` said first."""
     for family, lines in batch_for(have, want, protocol).items():
         if lines:
-            await _ip(family, ["-batch", "-"], "\n".join(lines).encode() + b"\n")
+            await _ip(family, ["-force", "-batch", "-"], "\n".join(lines).encode() + b"\n")
 
 
 async def set_routes(want: Iterable[KernelRoute], protocol: int, *, local: bool) -> None:
