@@ -1,0 +1,49 @@
+"""BIRD 2."""
+
+from __future__ import annotations
+
+from labs.topology.configs.router import HOLD_TIME_S, Router
+
+CONFIG = "configs/{name}/bird.conf"
+TARGET = "/etc/bird/bird.conf"
+
+
+def render(router: Router) -> str:
+    """Return ``bird.conf``: what comes in goes out again, unless the router is a stub."""
+    out = "none" if router.stub else "all"
+    lines = [
+        f"# {router.name}, AS {router.asn}",
+        "log stderr all;",
+        f"router id {router.router_id};",
+        "",
+        "protocol device {}",
+        "# What BGP finds best goes into the kernel, so that packets follow it.",
+        "protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }",
+        "protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; }",
+    ]
+    for family, prefixes in (("ipv4", router.own4), ("ipv6", router.own6)):
+        if prefixes:
+            routes = " ".join(f"route {prefix} blackhole;" for prefix in prefixes)
+            lines.append(f"protocol static {{ {family}; {routes} }}")
+    lines += [
+        "",
+        "template bgp neighbour {",
+        f"  local as {router.asn};",
+        f"  hold time {HOLD_TIME_S};",
+        "  # By default BIRD waits 5 s before its first attempt.",
+        "  connect delay time 1;",
+        "  connect retry time 1;",
+        "  error wait time 1, 2;",
+        "}",
+    ]
+    for s in router.sessions:
+        name = s.neighbour.replace("-", "_")
+        passive = "" if s.dials else " passive;"
+        for family, local, remote in (("ipv4", s.local4, s.remote4), ("ipv6", s.local6, s.remote6)):
+            lines += [
+                f"protocol bgp {name}_{family[-1]} from neighbour {{",
+                f"  local {local}; neighbor {remote} as {s.neighbour_as};{passive}",
+                f"  {family} {{ import all; export {out}; }};",
+                "}",
+            ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,62 @@
+"""GoBGP 3."""
+
+from __future__ import annotations
+
+from labs.topology.configs.router import HOLD_TIME_S, Router
+
+CONFIG = "configs/{name}/gobgpd.toml"
+TARGET = "/etc/gobgp/gobgpd.toml"
+
+ONLY_OURS = """
+# A site is a stub: of what it knows, only what was put in here by its agent goes out. Without this it would
+# pass one transit's routes to the next, and become a transit itself.
+[[policy-definitions]]
+  name = "only-ours"
+  [[policy-definitions.statements]]
+    name = "local"
+    [policy-definitions.statements.conditions.bgp-conditions]
+      route-type = "local"
+    [policy-definitions.statements.actions]
+      route-disposition = "accept-route"
+
+[global.apply-policy.config]
+  export-policy-list = ["only-ours"]
+  default-export-policy = "reject-route"
+"""
+
+
+def render(router: Router) -> str:
+    """Return ``gobgpd.toml``. Dialling takes GoBGP 4 to 8 s: it is passive where the other end dials."""
+    lines = [
+        f"# {router.name}, AS {router.asn}",
+        "[global.config]",
+        f"  as = {router.asn}",
+        f'  router-id = "{router.router_id}"',
+    ]
+    text = "\n".join(lines) + "\n"
+    if router.stub:
+        text += ONLY_OURS
+    for s in router.sessions:
+        for family, local, remote in (("ipv4", s.local4, s.remote4), ("ipv6", s.local6, s.remote6)):
+            text += _neighbour(s.neighbour, s.neighbour_as, family, local, remote, passive=not s.dials)
+    return text
+
+
+def _neighbour(name: str, asn: int, family: str, local: str, remote: str, *, passive: bool) -> str:
+    return f"""
+[[neighbors]]
+  [neighbors.config]
+    neighbor-address = "{remote}"
+    peer-as = {asn}
+    description = "{name}"
+  [neighbors.timers.config]
+    connect-retry = 1
+    hold-time = {HOLD_TIME_S}
+    keepalive-interval = {HOLD_TIME_S // 3}
+  [neighbors.transport.config]
+    local-address = "{local}"
+    passive-mode = {str(passive).lower()}
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "{family}-unicast"
+"""

@@ -1,0 +1,38 @@
+"""A router as its configuration sees it (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOLD_TIME_S = 9
+"""Short, so that a silent neighbour is found in a lesson's time; keepalives each third of it (RFC 4271, 10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A neighbour, reached over IPv4 for IPv4 routes and over IPv6 for IPv6 routes.
+
+    ``dials``: this end opens the connection. One end that dials is enough; GoBGP takes seconds to dial,
+    so it waits for the other end where that can.
+    """
+
+    neighbour: str
+    neighbour_as: int
+    local4: str
+    remote4: str
+    local6: str
+    remote6: str
+    dials: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One router. ``own``: prefixes that it announces itself; ``stub``: it passes nothing on."""
+
+    name: str
+    asn: int
+    router_id: str
+    sessions: tuple[Session, ...]
+    own4: tuple[str, ...] = ()
+    own6: tuple[str, ...] = ()
+    stub: bool = False

@@ -1,0 +1,124 @@
+"""The READMEs of generated labs: goal, deploy, check, try (pure)."""
+
+from __future__ import annotations
+
+
+def two_sites_readme() -> str:
+    """Return the README of ``two-sites``."""
+    return """# two-sites: one prefix, two sites, four daemons
+
+![the lab](two-sites.svg)
+
+Two sites of ours announce customers' prefixes from AS 64500, the one by ExaBGP, the other by GoBGP. Four
+transit networks, each on another daemon (BIRD, FRR, GoBGP, OpenBGPD), peer with both sites and with each
+other. A vantage point with two transits looks on and passes nothing on. Each site has two machines, which
+hold the bindings and answer for the addresses. IPv4 and IPv6 everywhere, on a session each.
+
+## Goals
+- See an API call become routes in four different daemons, by exactly the AS paths that the picture implies.
+- See that bindings reach machines before a route goes out, and that a withdrawal takes no binding away.
+- Take parts away (a machine, an agent, a speaker, the controller) and see what does not happen.
+
+## Deploy, destroy
+```sh
+herald lab up topologies/two-sites/two-sites.clab.yml     # network namespaces, no root needed
+herald lab down two-sites
+```
+The file is containerlab's own YAML; with images called `herald/<daemon>:latest`:
+```sh
+containerlab deploy -t topologies/two-sites/two-sites.clab.yml
+containerlab destroy -t topologies/two-sites/two-sites.clab.yml
+```
+Site 1's speaker is `${HERALD_SPEAKER:=exabgp}`, site 2's `${HERALD_SPEAKER_2:=gobgp}`; either may be either.
+
+## What to check
+`herald announce 192.0.2.0/24`, then `herald ribs 192.0.2.0/24`:
+
+| node | AS paths of its candidates |
+|---|---|
+| each transit | `64500` twice (site1, site2), and one by each other transit, such as `65002 64500` |
+| vantage | `65001 64500`, `65002 64500` |
+
+`herald announce 198.51.100.0/24` is a customer's with an ASN of its own: the same paths with 64511 at the
+end. `herald lab exec vantage -- ping -c 3 192.0.2.1` is answered by a machine.
+`herald withdraw 192.0.2.0/24 --watch` prints every UPDATE until nobody has the prefix.
+
+What is refused, and why: `198.51.100.128/25` (longer than /24), `192.0.2.1/24` (host bits),
+`203.0.113.0/24` (not approved), `100.64.0.0/22` (nothing bound), `8.8.8.0/24` (nobody's here).
+
+## Things to try
+- `herald withdraw 192.0.2.0/24 --site site1`: who moves, and does anybody lose the prefix?
+- `herald lab status`, then `kill -STOP` both machines of site1 and announce: what leaves site1, and when?
+- `kill -9` site1's agent; announce at site2 only; `herald lab restart agent:site1`.
+- `kill -9` site1's speaker; `herald lab restart` it; watch its routes return from the agent's journal.
+- `HERALD_SPEAKER=gobgp herald lab up -c topologies/two-sites/two-sites.clab.yml`: what changes at the peers?
+"""
+
+
+def clique_readme(n: int) -> str:
+    """Return the README of a clique of ``n``."""
+    file = "clique.clab.yml" if n == 8 else f"clique-{n}.clab.yml"
+    name = file.removesuffix(".clab.yml")
+    return f"""# {name}: path hunting in a full mesh of {n}
+
+![the lab](clique.svg)
+
+{n} BIRD routers, r1 to r{n} (AS 65001 to {65000 + n}), each a neighbour of every other, with no policy between
+them. Our one site is a stub at r1: whoever reaches its prefixes does so through r1. When such a prefix is
+withdrawn, every router believes for a while that one of the others still has a way, and tries one stale path
+after another, each longer than the last: path hunting, in its worst case.
+
+## Goals
+- Watch routers explore paths that no longer lead anywhere, in microseconds, on real daemons.
+- Count: how many UPDATEs, how many distinct paths, how long is the longest?
+
+## Deploy, destroy
+```sh
+herald lab up topologies/clique/{file}
+herald lab down {name}
+```
+It is containerlab's own YAML: `containerlab deploy -t {file}` works, too, with images called
+`herald/bird:latest` and so on. Another size: `herald lab generate clique --n 11 my-clique`.
+
+## Predict
+How many simple paths lead from a router through the mesh to r1? Will the routers try them all? What ends it?
+
+## Observe
+```sh
+herald announce 192.0.2.0/24
+herald withdraw 192.0.2.0/24 --watch
+herald hunt 192.0.2.0/24 --report out
+```
+
+## What to expect
+| routers | UPDATEs | distinct paths | longest path |
+|---|---|---|---|
+| 5 | 44 to 64 | 6 to 12 | 6 |
+| 8 | 325 to 484 | 38 to 61 | 9 |
+| 11 | 1,175 to 1,569 | 103 to 139 | 12 |
+
+Measured on two cores with BIRD 2.0.12, no MRAI, no link delay; the longest path goes through every router once,
+and ends in our own AS. It is over in a fraction of a second: BIRD sends at once. Nowhere near all simple paths
+are tried: routers answer faster than stale news can travel every way there is.
+
+## Things to try
+- The same over IPv6: `herald hunt 2001:db8:1000::/48`.
+- GoBGP as our speaker: `HERALD_SPEAKER=gobgp herald lab up -c topologies/clique/{file}`.
+- A larger or a smaller mesh: how do the UPDATEs grow with the number of routers?
+- Read the raw messages: `bgpdump -m` on the file that the hunt names as `mrt`.
+"""
+
+
+def ring_readme(n: int) -> str:
+    """Return the README of a ring of ``n``."""
+    return f"""# ring-{n}: {n} BIRD routers in a circle
+
+Each router announces one /24 and one /48 of its own, and is done when it has everybody's. There is no site of
+ours; the lab measures how fast a lab of this size starts (`scripts/bench startup`).
+
+```sh
+herald lab up ring-{n}.clab.yml
+herald lab exec r1 -- birdc show route count     # {n} networks in each of master4 and master6
+herald lab down ring-{n}
+```
+"""
