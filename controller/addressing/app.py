@@ -1,0 +1,124 @@
+"""Puts the API together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from controller import __version__
+from controller.addressing import (
+    accounts,
+    advertisement,
+    approvals,
+    bgp_prefixes,
+    bgp_status,
+    bindings,
+    later,
+    prefixes,
+    services,
+    tokens,
+)
+from controller.addressing.auth import AuthMiddleware
+from controller.addressing.context import Context
+from controller.addressing.envelope import refusal_response
+from controller.addressing.errors import Kind, Refusal
+from controller.addressing.policy import AddressPolicy
+from controller.addressing.strict import StrictMiddleware
+from controller.addressing.views import OperationalView
+from controller.store import Store, StoreUnavailableError
+
+log = structlog.get_logger()
+
+ROUTERS = tuple(
+    room.router
+    for room in (
+        prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
+        advertisement, accounts, tokens, later,
+    )
+)  # fmt: skip
+
+BY_STATUS = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
+
+
+def create_app(
+    store: Store,
+    *,
+    view: OperationalView,
+    sites: Sequence[str],
+    on_change_set: Callable[[str], None],
+    extra_routers: Sequence[APIRouter] = (),
+    policy: AddressPolicy | None = None,
+) -> FastAPI:
+    """Return the API over ``store``.
+
+    ``sites``: the names of all sites. ``on_change_set(id)`` is called after the commit, in a worker
+    thread; it must only wake somebody, and not raise. ``extra_routers`` get the same authentication and
+    strictness; their endpoints raise :class:`Refusal` and take ``CallerDep``.
+    """
+    app: FastAPI = FastAPI(
+        title="Herald",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(AuthMiddleware, store=store),
+            Middleware(StrictMiddleware, described=lambda: app),
+        ],
+    )
+    app.state.context = Context(store, view, tuple(sites), on_change_set, policy or AddressPolicy())
+    for router in (*ROUTERS, *extra_routers):
+        app.include_router(router)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(StoreUnavailableError, _unavailable)
+    app.add_exception_handler(Exception, _crashed)
+    return app
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return refusal_response(error)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """Name each field that is wrong; the value itself is not repeated, it may be a secret."""
+    assert isinstance(error, RequestValidationError)
+    refusals = []
+    for problem in error.errors():
+        place, *path = problem["loc"]
+        kind = Kind.MALFORMED_BODY if place == "body" else Kind.MALFORMED_QUERY
+        pointer = "".join(f"/{part}" for part in path)
+        name = ".".join(str(part) for part in path) or place
+        message = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"]
+        refusals.append(
+            Refusal(kind, f"{name}: {message}", pointer if place == "body" else f"/{place}{pointer}")
+        )
+    return refusal_response(*refusals)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = BY_STATUS.get(error.status_code, Kind.MALFORMED_BODY)
+    return refusal_response(Refusal(kind, f"{request.method} {request.url.path}: {error.detail}"))
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    log.warning("store unavailable", method=request.method, path=request.url.path, reason=str(error))
+    return refusal_response(Refusal(Kind.UNAVAILABLE, "the store cannot be used now: try again"))
+
+
+def _crashed(request: Request, error: Exception) -> Response:
+    log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    return refusal_response(
+        Refusal(
+            Kind.INTERNAL,
+            "something went wrong here, and was logged: tell the operator",
+        )
+    )

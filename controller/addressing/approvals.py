@@ -1,0 +1,35 @@
+"""Approval of a prefix: an operator has seen that it is the customer's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from controller.addressing import rows
+from controller.addressing.auth import CallerDep
+from controller.addressing.bodies import Envelope, PrefixBody
+from controller.addressing.context import AccountDep
+from controller.addressing.envelope import success
+from controller.addressing.prefixes import BASE
+from controller.addressing.present import prefix_body
+from controller.addressing.writes import Write, WriterDep
+from controller.snapshots.model import Change
+
+router = APIRouter(prefix=BASE, tags=["prefixes"])
+
+
+@router.post("/{prefix_id}/approve", response_model=Envelope[PrefixBody])
+def approve_prefix(account: AccountDep, prefix_id: str, caller: CallerDep, writer: WriterDep) -> Response:
+    """Approve; it creates nothing by itself: the default binding makes the BGP prefix."""
+    caller.require_operator()
+
+    def work(write: Write) -> dict[str, Any]:
+        row = rows.the_prefix(write.session, account, prefix_id)
+        if not row.approved:
+            row.approved, row.approved_at, row.modified_at = True, write.now, write.now
+            write.record("approve", "prefix", row.id, account, cidr=row.cidr)
+            write.change(account, Change(prefix=rows.prefix_object(row)))
+        return success(prefix_body(row, rows.bgp_prefixes_of(write.session, account, row.id), write.eye()))
+
+    return writer.run(work)

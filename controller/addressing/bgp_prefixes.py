@@ -1,0 +1,163 @@
+"""BGP prefixes: the parts of a prefix that can be advertised, and whether they are."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Response
+
+from controller.addressing import rows, rules
+from controller.addressing.bodies import (
+    Bare,
+    BgpPrefixBody,
+    CreateBgpPrefix,
+    EditBgpPrefix,
+    Envelope,
+    Listing,
+)
+from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.envelope import bare, json_response, listing, success
+from controller.addressing.errors import Kind, Refusal
+from controller.addressing.prefixes import BASE
+from controller.addressing.present import bgp_prefix_body
+from controller.addressing.tables import BgpPrefixRow, PrefixRow
+from controller.addressing.writes import Write, WriterDep
+from controller.bgp import Prefix
+from controller.snapshots.model import Change
+
+router = APIRouter(prefix=BASE + "/{prefix_id}/bgp/prefixes", tags=["bgp prefixes"])
+
+
+@router.get("", response_model=Listing[BgpPrefixBody])
+def list_bgp_prefixes(account: AccountDep, prefix_id: str, context: ContextDep) -> Response:
+    """All BGP prefixes in one prefix."""
+    with context.store.read() as session:
+        row = rows.the_prefix(session, account, prefix_id)
+        found = rows.bgp_prefixes_of(session, account, row.id)
+    return json_response(listing([bgp_prefix_body(b, context.view) for b in found]))
+
+
+@router.post("", response_model=Envelope[BgpPrefixBody])
+def create_bgp_prefix(
+    account: AccountDep, prefix_id: str, body: CreateBgpPrefix, writer: WriterDep
+) -> Response:
+    """Make a part of the prefix advertisable; it is born withdrawn."""
+
+    def work(write: Write) -> dict[str, Any]:
+        prefix = rows.the_prefix(write.session, account, prefix_id)
+        cidr = rules.announceable(body.cidr, write.context.policy, "/cidr")
+        rules.within(cidr, Prefix(prefix.cidr), "/cidr")
+        rules.is_approved(Prefix(prefix.cidr), prefix.approved)
+        if any(b.cidr == cidr for b in rows.bgp_prefixes_of(write.session, account)):
+            raise Refusal(Kind.ALREADY_EXISTS, f"{cidr} is a BGP prefix already: use that one", "/cidr")
+        row = add_bgp_prefix(write, prefix, cidr)
+        return success(bgp_prefix_body(row, write.eye(row.id)))
+
+    return writer.run(work)
+
+
+@router.get("/{bgp_prefix_id}", response_model=Envelope[BgpPrefixBody])
+def get_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, context: ContextDep) -> Response:
+    """One BGP prefix."""
+    with context.store.read() as session:
+        row = rows.the_bgp_prefix(session, rows.the_prefix(session, account, prefix_id), bgp_prefix_id)
+    return json_response(success(bgp_prefix_body(row, context.view)))
+
+
+@router.patch("/{bgp_prefix_id}", response_model=Envelope[BgpPrefixBody])
+def edit_bgp_prefix(
+    account: AccountDep, prefix_id: str, bgp_prefix_id: str, body: EditBgpPrefix, writer: WriterDep
+) -> Response:
+    """Advertise, withdraw, prepend. Success means accepted, not yet in effect."""
+    given = body.model_fields_set
+    nulls = [name for name in given if getattr(body, name) is None]
+    if nulls or not given:
+        what = f"{nulls[0]} is null" if nulls else "nothing to change"
+        raise Refusal(
+            Kind.MALFORMED_BODY,
+            f"{what}: give on_demand, asn_prepend_count or auto_advertise_withdraw",
+            f"/{nulls[0]}" if nulls else "",
+        )
+
+    def work(write: Write) -> dict[str, Any]:
+        row = rows.the_bgp_prefix(
+            write.session, rows.the_prefix(write.session, account, prefix_id), bgp_prefix_id
+        )
+        if body.asn_prepend_count is not None:
+            row.asn_prepend_count = body.asn_prepend_count
+            write.record("prepend", "bgp_prefix", row.id, account, count=body.asn_prepend_count)
+        if body.auto_advertise_withdraw is not None:
+            row.auto_advertise_withdraw = body.auto_advertise_withdraw
+            write.record(
+                "auto-advertise", "bgp_prefix", row.id, account, enabled=body.auto_advertise_withdraw
+            )
+        if body.on_demand is not None:
+            advertise(write, row, body.on_demand.advertised, row.sites)
+        elif body.asn_prepend_count is not None:
+            write.change(account, Change(bgp_prefix=rows.bgp_prefix_object(row)))
+        row.modified_at = write.now
+        touched = (row.id,) if write.changes else ()
+        return success(bgp_prefix_body(row, write.eye(*touched)))
+
+    return writer.run(work)
+
+
+@router.delete("/{bgp_prefix_id}", response_model=Bare)
+def delete_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, writer: WriterDep) -> Response:
+    """Delete a withdrawn BGP prefix; it is tombstoned."""
+
+    def work(write: Write) -> dict[str, Any]:
+        row = rows.the_bgp_prefix(
+            write.session, rows.the_prefix(write.session, account, prefix_id), bgp_prefix_id
+        )
+        if row.advertised:
+            raise Refusal(Kind.STILL_ADVERTISED, f"{row.cidr} is advertised: withdraw it first")
+        row.deleted_at = write.now
+        write.record("delete", "bgp_prefix", row.id, account, cidr=row.cidr)
+        write.change(account, Change(remove=("bgp_prefix", row.id)))
+        return bare()
+
+    return writer.run(work)
+
+
+def add_bgp_prefix(write: Write, prefix: PrefixRow, cidr: Prefix) -> BgpPrefixRow:
+    """Add a BGP prefix of ``prefix`` to the write: withdrawn, with the prefix's ASN."""
+    row = BgpPrefixRow(
+        id=uuid4().hex,
+        account_id=prefix.account_id,
+        prefix_id=prefix.id,
+        cidr=cidr,
+        asn=prefix.asn,
+        asn_prepend_count=0,
+        auto_advertise_withdraw=False,
+        advertised=False,
+        locked=False,
+        sites=None,
+        created_at=write.now,
+        modified_at=write.now,
+    )
+    write.session.add(row)
+    write.record("create", "bgp_prefix", row.id, prefix.account_id, cidr=cidr, asn=prefix.asn)
+    write.change(prefix.account_id, Change(bgp_prefix=rows.bgp_prefix_object(row)))
+    return row
+
+
+def advertise(write: Write, row: BgpPrefixRow, advertised: bool, sites: list[str] | None) -> None:
+    """Ask for ``row`` to be advertised at ``sites`` (None: all) or withdrawn, if the rules allow it.
+
+    It always makes a change-set, so that whoever asks again has something to wait for.
+    """
+    cidr = Prefix(row.cidr)
+    if (advertised, sites) != (row.advertised, row.sites):
+        rules.unlocked(cidr, row.locked)
+    if advertised:
+        prefix = rows.the_prefix(write.session, row.account_id, row.prefix_id)
+        rules.is_approved(Prefix(prefix.cidr), prefix.approved)
+        rules.may_advertise(cidr, [Prefix(b.cidr) for b in rows.bindings_of(write.session, row.account_id)])
+    if advertised != row.advertised:
+        row.advertised_modified_at = write.now
+    row.advertised, row.sites, row.modified_at = advertised, sites, write.now
+    action = "advertise" if advertised else "withdraw"
+    write.record(action, "bgp_prefix", row.id, row.account_id, cidr=cidr, sites=sites)
+    write.change(row.account_id, Change(bgp_prefix=rows.bgp_prefix_object(row)))

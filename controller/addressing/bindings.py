@@ -1,0 +1,92 @@
+"""Bindings: which service answers at which part of a prefix."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+
+from controller.addressing import rows, rules
+from controller.addressing.bgp_prefixes import add_bgp_prefix
+from controller.addressing.bodies import Bare, BindingBody, CreateBinding, Envelope, Listing
+from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.envelope import bare, json_response, listing, success
+from controller.addressing.prefixes import BASE
+from controller.addressing.present import binding_body
+from controller.addressing.tables import BindingRow, ServiceRow
+from controller.addressing.writes import Write, WriterDep
+from controller.bgp import Prefix
+from controller.snapshots.model import Change
+
+router = APIRouter(prefix=BASE + "/{prefix_id}/bindings", tags=["bindings"])
+
+
+@router.get("", response_model=Listing[BindingBody])
+def list_bindings(account: AccountDep, prefix_id: str, context: ContextDep) -> Response:
+    """All bindings in one prefix."""
+    with context.store.read() as session:
+        prefix = rows.the_prefix(session, account, prefix_id)
+        found = rows.bindings_of(session, account, prefix.id)
+        names = {s.id: s.name for s in session.scalars(select(ServiceRow))}
+    return json_response(listing([binding_body(b, names[b.service_id], context.view) for b in found]))
+
+
+@router.post("", response_model=Envelope[BindingBody])
+def create_binding(account: AccountDep, prefix_id: str, body: CreateBinding, writer: WriterDep) -> Response:
+    """Bind a service; the default binding (all of the prefix) makes the BGP prefix, withdrawn."""
+
+    def work(write: Write) -> dict[str, Any]:
+        prefix = rows.the_prefix(write.session, account, prefix_id)
+        whole = Prefix(prefix.cidr)
+        cidr = rules.canonical(body.cidr, "/cidr")
+        rules.within(cidr, whole, "/cidr")
+        rules.is_approved(whole, prefix.approved)
+        service = rows.the_service(write.session, body.service_id, "/service_id")
+        mine = [Prefix(b.cidr) for b in rows.bindings_of(write.session, account, prefix.id)]
+        elsewhere = [b.cidr for b in rows.bindings_of(write.session, account) if b.cidr == cidr]
+        rules.may_bind(cidr, whole, service.name, mine + [Prefix(c) for c in elsewhere])
+        row = BindingRow(
+            id=uuid4().hex,
+            account_id=account,
+            prefix_id=prefix.id,
+            cidr=cidr,
+            service_id=service.id,
+            created_at=write.now,
+        )
+        write.session.add(row)
+        write.record("create", "binding", row.id, account, cidr=cidr, service_id=service.id)
+        write.change(account, Change(binding=rows.binding_object(row)))
+        if cidr == whole and all(b.cidr != cidr for b in rows.bgp_prefixes_of(write.session, account)):
+            add_bgp_prefix(write, prefix, cidr)
+        return success(binding_body(row, service.name, write.eye(row.id)))
+
+    return writer.run(work)
+
+
+@router.get("/{binding_id}", response_model=Envelope[BindingBody])
+def get_binding(account: AccountDep, prefix_id: str, binding_id: str, context: ContextDep) -> Response:
+    """One binding."""
+    with context.store.read() as session:
+        row = rows.the_binding(session, rows.the_prefix(session, account, prefix_id), binding_id)
+        service = rows.the_service(session, row.service_id, "/service_id")
+    return json_response(success(binding_body(row, service.name, context.view)))
+
+
+@router.delete("/{binding_id}", response_model=Bare)
+def delete_binding(account: AccountDep, prefix_id: str, binding_id: str, writer: WriterDep) -> Response:
+    """Delete a binding that no advertised BGP prefix stands on; it is tombstoned."""
+
+    def work(write: Write) -> dict[str, Any]:
+        prefix = rows.the_prefix(write.session, account, prefix_id)
+        row = rows.the_binding(write.session, prefix, binding_id)
+        advertised = [Prefix(b.cidr) for b in rows.bgp_prefixes_of(write.session, account) if b.advertised]
+        bound = [Prefix(b.cidr) for b in rows.bindings_of(write.session, account, prefix.id)]
+        rules.may_unbind(Prefix(row.cidr), Prefix(prefix.cidr), bound, advertised)
+        row.deleted_at = write.now
+        write.record("delete", "binding", row.id, account, cidr=row.cidr)
+        write.change(account, Change(remove=("binding", row.id)))
+        return bare()
+
+    return writer.run(work)

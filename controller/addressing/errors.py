@@ -1,0 +1,75 @@
+"""Refusals of the API: each has an HTTP status, a code and a name, and says what to do.
+
+::
+
+    AddressingError
+    └── Refusal         kind: what was refused; pointer: the field to blame
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from controller.errors import HeraldError
+
+
+class Kind(Enum):
+    """(HTTP status, code in the envelope, name). Codes and names are never used anew for another thing."""
+
+    MALFORMED_QUERY = (400, 1001, "malformed_query")
+    MALFORMED_BODY = (400, 1002, "malformed_body")
+    MALFORMED_HEADER = (400, 1003, "malformed_header")
+    MEDIA_TYPE = (415, 1004, "media_type_not_supported")
+    BODY_TOO_LARGE = (413, 1005, "body_too_large")
+    INVALID_PREFIX = (400, 1101, "invalid_prefix")
+    INVALID_ASN = (400, 1102, "invalid_asn")
+    INVALID_SITE = (400, 1103, "unknown_site")
+    PREFIX_OVERLAPS = (409, 1201, "prefix_overlaps")
+    NOT_WITHIN_PREFIX = (400, 1202, "not_within_prefix")
+    PREFIX_NOT_APPROVED = (409, 1203, "prefix_not_valid_and_approved")
+    INCOMPLETE_DEPLOYMENT = (409, 1204, "incomplete_bgp_deployment")
+    STATE_LOCKED = (423, 1205, "advertise_state_locked")
+    DEFAULT_BINDING_FIRST = (409, 1206, "default_binding_required")
+    DEFAULT_BINDING_ONLY = (409, 1207, "service_is_default_binding_only")
+    STILL_ADVERTISED = (409, 1208, "still_advertised")
+    STILL_APPROVED = (409, 1209, "prefix_is_approved")
+    ALREADY_EXISTS = (409, 1210, "already_exists")
+    BINDING_IN_USE = (409, 1211, "binding_in_use")
+    KEY_REUSED = (422, 1301, "idempotency_key_reused")
+    NOT_FOUND = (404, 7003, "not_found")
+    METHOD_NOT_ALLOWED = (405, 7001, "method_not_allowed")
+    NOT_IN_THIS_VERSION = (501, 7501, "not_in_this_version")
+    UNAUTHENTICATED = (401, 10000, "authentication_error")
+    FORBIDDEN = (403, 9109, "not_allowed")
+    UNAVAILABLE = (503, 5003, "store_unavailable")
+    INTERNAL = (500, 5000, "internal_error")
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.value[0]
+
+    @property
+    def code(self) -> int:
+        """The number in the envelope."""
+        return self.value[1]
+
+    @property
+    def label(self) -> str:
+        """The name that the message begins with."""
+        return self.value[2]
+
+
+class AddressingError(HeraldError):
+    """Root of the errors of this package."""
+
+
+class Refusal(AddressingError):  # noqa: N818 (the field's word; not a fault)
+    """A request that is refused and changes nothing. ``pointer``: a JSON pointer into the body, or
+    ``/query/<name>``, ``/header/<name>``.
+    """
+
+    def __init__(self, kind: Kind, message: str, pointer: str | None = None) -> None:
+        super().__init__(f"{kind.label}: {message}")
+        self.kind = kind
+        self.pointer = pointer

@@ -1,0 +1,173 @@
+"""Refuses what a route does not declare: one mechanism in front of all routes.
+
+FastAPI takes the last of repeated query parameters and ignores unknown ones in silence, and Python's JSON
+reader takes the last of repeated keys. What a route declares is read from the application's own OpenAPI
+description, so that a new route is covered without doing anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from controller.addressing.envelope import refusal_response
+from controller.addressing.errors import Kind, Refusal
+
+LARGEST_BODY = 1 << 20
+"""Bytes of a JSON body; a bigger one is refused unread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one route takes. ``media``: the body's media types, empty when it takes none."""
+
+    path: re.Pattern[str]
+    query: frozenset[str]
+    media: frozenset[str]
+
+
+class StrictMiddleware:
+    """Checks query string and body of each request against what its route declares.
+
+    It also leaves ``request_hash`` in the request's state: the SHA-256 of method, path and body.
+    """
+
+    def __init__(self, app: ASGIApp, described: Callable[[], FastAPI]) -> None:
+        self._app = app
+        self._described = described
+        self._routes: dict[str, list[Declared]] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with a refusal that names what is wrong."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            route = self._find(scope["method"], scope["path"])
+            if route is not None:
+                check_query(scope["query_string"], route.query)
+            body = await _read(receive)
+            if route is not None:
+                check_body(body, Headers(scope=scope), route.media)
+        except Refusal as refusal:
+            await refusal_response(refusal)(scope, receive, send)
+            return
+        digest = hashlib.sha256(f"{scope['method']} {scope['path']}\n".encode() + body)
+        scope.setdefault("state", {})["request_hash"] = digest.hexdigest()
+        await self._app(scope, _replay(body, receive), send)
+
+    def _find(self, method: str, path: str) -> Declared | None:
+        if self._routes is None:
+            self._routes = declared_routes(self._described().openapi())
+        return next((r for r in self._routes.get(method, []) if r.path.match(path)), None)
+
+
+def declared_routes(openapi: dict[str, Any]) -> dict[str, list[Declared]]:
+    """Return what each route declares, by method, from an OpenAPI description."""
+    found: dict[str, list[Declared]] = {}
+    for path, operations in openapi.get("paths", {}).items():
+        for method, operation in operations.items():
+            query = (p["name"] for p in operation.get("parameters", ()) if p["in"] == "query")
+            media = operation.get("requestBody", {}).get("content", {})
+            route = Declared(compile_path(path)[0], frozenset(query), frozenset(media))
+            found.setdefault(method.upper(), []).append(route)
+    return found
+
+
+def check_query(raw: bytes, declared: frozenset[str]) -> None:
+    """Refuse an unknown, empty or repeated parameter (400), naming it."""
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError as error:
+        raise Refusal(Kind.MALFORMED_QUERY, f"the query string cannot be read: {error}") from error
+    seen: set[str] = set()
+    for name, value in pairs:
+        pointer = f"/query/{name}"
+        if name not in declared:
+            known = ", ".join(sorted(declared)) or "none"
+            raise Refusal(
+                Kind.MALFORMED_QUERY, f"unknown parameter {name!r}: this route takes {known}", pointer
+            )
+        if name in seen:
+            raise Refusal(Kind.MALFORMED_QUERY, f"parameter {name!r} is given twice: give it once", pointer)
+        if not value:
+            raise Refusal(
+                Kind.MALFORMED_QUERY, f"parameter {name!r} is empty: give a value or leave it out", pointer
+            )
+        seen.add(name)
+
+
+def check_body(body: bytes, headers: Headers, media: frozenset[str]) -> None:
+    """Refuse a body that the route does not take, or that is no JSON without repeated keys."""
+    if not media:
+        if body.strip() not in (b"", b"{}"):  # SDKs send one of these where there is nothing to say
+            raise Refusal(Kind.MALFORMED_BODY, "this route takes no body: leave it out")
+        return
+    if "application/json" not in media:
+        return
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/json":
+        raise Refusal(Kind.MEDIA_TYPE, f"the body is {kind or 'of no type'}: send application/json")
+    parse_json(body)
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON value in ``body``; refused with repeated keys, NaN, or what is no JSON at all."""
+    if not body:
+        raise Refusal(Kind.MALFORMED_BODY, "this route needs a JSON body")
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise Refusal(Kind.MALFORMED_BODY, "the body is nested too deeply") from error
+    except ValueError as error:
+        raise Refusal(Kind.MALFORMED_BODY, f"the body is not JSON: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise Refusal(Kind.MALFORMED_BODY, f"field {key!r} is given twice: give it once", f"/{key}")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise Refusal(Kind.MALFORMED_BODY, f"{name} is not JSON")
+
+
+async def _read(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY:
+            raise Refusal(Kind.BODY_TOO_LARGE, f"the body is over {LARGEST_BODY} bytes")
+        if not message.get("more_body", False):
+            break
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
