@@ -117,7 +117,22 @@ def _shadow(folder: str, targets: Collection[str], view: View) -> None:
         for name in ("passwd", "group"):
             (shadow / name).unlink(missing_ok=True)
             shutil.copyfile(view.accounts / name, shadow / name)
+    if folder == "/etc":
+        for name, text in name_service(view.node).items():
+            if name not in (PurePosixPath(t).name for t in targets):
+                (shadow / name).unlink(missing_ok=True)
+                (shadow / name).write_text(text)
     kernel.bind(str(shadow), folder)
+
+
+def name_service(node: str) -> dict[str, str]:
+    """Return the node's ``hosts`` and ``resolv.conf``.
+
+    It knows its own name and asks nobody: a question to the host's resolver would wait for its deadline
+    (5 s at ExaBGP's start) wherever the lab has a default route.
+    """
+    hosts = f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {node}\n"
+    return {"hosts": hosts, "resolv.conf": "# A lab has no name service.\n"}
 
 
 def _unfold(shadow: Path, folder: str, relative: PurePosixPath) -> None:
