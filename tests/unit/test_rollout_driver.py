@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from fake_agent import FakeAgent
 
 from controller.bgp import Prefix
 from controller.rollout import records, reports
@@ -28,6 +27,7 @@ from controller.snapshots.model import (
 from controller.snapshots.tables import ChunkRow
 from controller.store import Store, open_store
 from controller.transport.http import HttpSiteLink
+from tests.fake_agent import FakeAgent
 
 DEADLINE_S = 20.0
 NUMBERS = itertools.count(1)
