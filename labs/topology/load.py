@@ -168,10 +168,14 @@ class _Builder:
             image=keys.image,
             labels={k: put(v) for k, v in keys.labels.items()},
             binds=tuple(
-                b for i, bind in enumerate(keys.binds) if (b := self._bind((*place, "binds", i), put(bind)))
+                b
+                for i, bind in enumerate(keys.binds)
+                if (b := self._bind(self._item(name, "binds", i, len(keys.binds)), put(bind)))
             ),
             exec=tuple(
-                w for i, line in enumerate(keys.exec) if (w := self._words((*place, "exec", i), put(line)))
+                w
+                for i, line in enumerate(keys.exec)
+                if (w := self._words(self._item(name, "exec", i, len(keys.exec)), put(line)))
             ),
             cmd=self._words((*place, "cmd"), put(keys.cmd or "")),
             entrypoint=self._words((*place, "entrypoint"), put(keys.entrypoint or "")),
@@ -182,6 +186,12 @@ class _Builder:
             startup_delay=float(keys.startup_delay or 0),
             vars=dict(keys.config.vars) if keys.config else {},
         )
+
+    def _item(self, name: str, field: str, index: int, total: int) -> Place:
+        """Return the place of an item of a list whose last items are the node's own, the first inherited."""
+        own = getattr(self.document.topology.nodes[name] or NodeKeys(), field)
+        here = index - (total - len(own))
+        return ("topology", "nodes", name, *((field, here) if here >= 0 else ()))
 
     def _words(self, place: Place, text: str) -> tuple[str, ...]:
         try:
