@@ -106,7 +106,7 @@ def rollouts(session: Session, account_id: str | None, limit: int) -> list[Rollo
     )
     if account_id is not None:
         wanted = wanted.where(RolloutRow.account_id == account_id)
-    rows = session.execute(wanted).tuples().all()
+    rows = session.execute(wanted).all()
     sites = _sites(session, [row.id for row, _ in rows])
     return [
         RolloutReport(

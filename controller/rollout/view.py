@@ -163,7 +163,7 @@ class StoreView:
             sites: dict[str, dict[str, SiteReport]] = {}
             for site, change_set_id in session.execute(
                 at_sites.where(RolloutRow.change_set_id.in_(under_way))
-            ).tuples():
+            ):
                 sites.setdefault(change_set_id, {})[site.site] = SiteReport(site.state, site.reason)
             causes: dict[str, _Cause] = {}
             for row in rows:
