@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controller.cli.options import Json, Lab
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from controller.observe.rib import RibRow
+
+PIPED_WIDTH = 400
+"""Columns when stdout is no terminal, so that lines are never cut."""
 
 
 def register(app: typer.Typer) -> None:
@@ -19,15 +25,15 @@ def register(app: typer.Typer) -> None:
 
 
 def ribs(
-    cidr: Annotated[str | None, typer.Argument(help="Only this prefix, such as 192.0.2.0/24.")] = None,
-    node: Annotated[str | None, typer.Option("--node", help="Only this router.")] = None,
+    cidr: Annotated[
+        str | None, typer.Argument(metavar="[CIDR]", help="Only this prefix, such as 192.0.2.0/24.")
+    ] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Only this router, or site's router.")] = None,
     sent: Annotated[
         bool, typer.Option("--sent", help="What our sites' speakers send (Adj-RIB-Out) instead.")
     ] = False,
-    lab: Annotated[
-        str | None, typer.Option("--lab", envvar="HERALD_LAB", help="Which running lab (name or folder).")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    lab: Lab = None,
+    as_json: Json = False,
 ) -> None:
     """Show the routes that real routers hold: one row per candidate, the best marked.
 
@@ -35,15 +41,14 @@ def ribs(
     """
     from controller.bgp import parse_prefix  # noqa: PLC0415 (quick `herald --help`)
     from controller.cli.find import find_inventory  # noqa: PLC0415
+    from controller.cli.output import print_json  # noqa: PLC0415
     from controller.observe.readers import read_ribs, read_sent  # noqa: PLC0415
 
     prefix = None if cidr is None else parse_prefix(cidr)
     inventory = find_inventory(lab)
     rows = (read_sent if sent else read_ribs)(inventory, prefix, node=node)
     if as_json:
-        import msgspec  # noqa: PLC0415
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        print_json(rows)
         return
     if not rows:
         what = "sends" if sent else "holds"
@@ -51,7 +56,9 @@ def ribs(
         return
     from rich.console import Console  # noqa: PLC0415
 
-    Console().print(table(rows, node_title="site" if sent else "node"))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(
+        table(rows, node_title="site" if sent else "node")
+    )
 
 
 def table(rows: Sequence[RibRow], *, node_title: str = "node") -> Table:

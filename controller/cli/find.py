@@ -1,0 +1,103 @@
+"""Finds what a command is to speak to: an API by URL and token, or a running lab without either."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.cli.errors import CliError, NoLabError
+from controller.observe.inventory import Inventory, InventoryError, read_inventory, running_inventories
+
+if TYPE_CHECKING:
+    from controller.cli.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An API, and the inventory that goes with it; None when only a URL is known."""
+
+    client: Client
+    inventory: Inventory | None
+
+
+def connect(url: str | None, token: str | None, lab: str | None) -> Connection:
+    """Return the API at ``url``, or the running lab's.
+
+    With ``url`` and no ``token``, the token of the lab whose API that is serves.
+    Raises :class:`NoLabError`, or :class:`CliError` when there is no token for the URL.
+    """
+    from controller.cli.client import Client  # noqa: PLC0415 (httpx is slow to import)
+
+    if url is None:
+        inventory = find_inventory(lab)
+        return Connection(Client.from_inventory(inventory, token=token), inventory)
+    same = next((i for i in alive() if url == f"unix:{i.api_socket}"), None)
+    if token is None and same is None:
+        raise CliError("a URL needs a token: give --token or HERALD_TOKEN")
+    return Connection(Client(url, token or (same.api_token if same else "")), same)
+
+
+def find_inventory(lab: str | None) -> Inventory:
+    """Return the running lab called ``lab`` (its name, folder or topology file).
+
+    Without a name: the only one, or the only one whose topology lies under the current folder.
+    Raises :class:`NoLabError` that lists the choices.
+    """
+    found = alive()
+    if lab is not None:
+        path = str(Path(lab).resolve())
+        named = [
+            i for i in found if lab == i.lab or path in (i.folder, i.topology, str(Path(i.topology).parent))
+        ]
+        return _only(named or [], f"no lab {lab!r} is running: {_choices(found)}")
+    if len(found) > 1:
+        here = Path.cwd()
+        near = [i for i in found if Path(i.topology).is_relative_to(here)]
+        found = near if len(near) == 1 else found
+    return _only(found, "no lab is running: herald lab up TOPOLOGY, or give --url and --token")
+
+
+def alive() -> list[Inventory]:
+    """Return the inventories of this user's running labs, newest first."""
+    return [i for i in (_read(p) for p in running_inventories()) if i is not None]
+
+
+def _only(found: list[Inventory], none: str) -> Inventory:
+    if not found:
+        raise NoLabError(none)
+    if len(found) > 1:
+        raise NoLabError(f"several labs are running: give --lab NAME or HERALD_LAB; {_choices(found)}")
+    return found[0]
+
+
+def _choices(found: list[Inventory]) -> str:
+    if not found:
+        return "none is (herald lab up TOPOLOGY)"
+    return "there are " + ", ".join(sorted(f"{i.lab} ({i.topology})" for i in found))
+
+
+def _read(path: Path) -> Inventory | None:
+    """Return an inventory whose lab lives; a lab holds the lock beside it as long as it does."""
+    if not _locked(path.with_name("lab.lock")):
+        return None
+    try:
+        return read_inventory(path)
+    except InventoryError:
+        return None  # removed or half-made: a lab that comes up or goes down
+
+
+def _locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
