@@ -28,6 +28,7 @@ def ribs(
     cidr: Annotated[
         str | None, typer.Argument(metavar="[CIDR]", help="Only this prefix, such as 192.0.2.0/24.")
     ] = None,
+    *,
     node: Annotated[str | None, typer.Option("--node", help="Only this router, or site's router.")] = None,
     sent: Annotated[
         bool, typer.Option("--sent", help="What our sites' speakers send (Adj-RIB-Out) instead.")
