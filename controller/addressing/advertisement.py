@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from controller.addressing import rows, rules
 from controller.addressing.auth import CallerDep
-from controller.addressing.bgp_prefixes import advertise
-from controller.addressing.bodies import PutAdvertisement
+from controller.addressing.bgp_prefixes import add_bgp_prefix, advertise
+from controller.addressing.bodies import PutAdvertisement, PutPartAdvertisement
 from controller.addressing.context import AccountDep, ContextDep
 from controller.addressing.envelope import json_response
 from controller.addressing.errors import Kind, Refusal
@@ -67,6 +67,31 @@ def put_advertisement(
         if row is None or row.account_id != account or row.deleted_at is not None:
             raise Refusal(Kind.NOT_FOUND, f"account {account} has no BGP prefix {bgp_prefix_id!r}")
         sites = rules.known_sites(body.sites, write.context.sites, "/sites")
+        advertise(write, row, body.advertised, sites)
+        return bgp_prefix_body(row, write.eye(row.id))
+
+    return writer.run(work)
+
+
+@router.put("/accounts/{account_id}/prefixes/{prefix_id}/advertisement")
+def put_part_advertisement(
+    account: AccountDep,
+    prefix_id: Annotated[str, Path(max_length=32)],
+    body: PutPartAdvertisement,
+    writer: WriterDep,
+) -> Response:
+    """Advertise or withdraw the part ``cidr``, which becomes a BGP prefix if it is none: all or nothing."""
+
+    def work(write: Write) -> dict[str, Any]:
+        prefix = rows.the_prefix(write.session, account, prefix_id)
+        cidr = rules.announceable(body.cidr, write.context.policy, "/cidr")
+        rules.within(cidr, Prefix(prefix.cidr), "/cidr")
+        rules.is_approved(Prefix(prefix.cidr), prefix.approved)
+        sites = rules.known_sites(body.sites, write.context.sites, "/sites")
+        row = next((b for b in rows.bgp_prefixes_of(write.session, account) if b.cidr == cidr), None)
+        if row is None:
+            row = add_bgp_prefix(write, prefix, cidr)
+            write.session.flush()
         advertise(write, row, body.advertised, sites)
         return bgp_prefix_body(row, write.eye(row.id))
 

@@ -96,6 +96,12 @@ class PutAdvertisement(Request):
     sites: Annotated[list[str], Field(max_length=10_000)] | None
 
 
+class PutPartAdvertisement(PutAdvertisement):
+    """``cidr``: the part of the prefix that it is about."""
+
+    cidr: Cidr
+
+
 # -- answers ------------------------------------------------------------------------------------------
 
 

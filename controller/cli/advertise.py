@@ -72,7 +72,6 @@ def announce(
     request = _open(cidr, account, url, token, lab)
     owner = request.client.whose(request.prefix)
     _check(owner, account, cidr)
-    owner = request.client.ensure_bgp_prefix(request.prefix)
     wanted = announcing(_now(request.client, owner), site or [])
     _carry_out(request, owner, wanted, Plan(wait, ends, as_json))
 
@@ -154,7 +153,9 @@ def _check(owner: Owner, account: str | None, cidr: str) -> None:
 
 
 def _now(client: Client, owner: Owner) -> Wanted:
-    configured = client.bgp_prefix(owner.account_id, owner.prefix_id, owner.bgp_prefix_id or "")["configured"]
+    if owner.bgp_prefix_id is None:
+        return Wanted(False)
+    configured = client.bgp_prefix(owner.account_id, owner.prefix_id, owner.bgp_prefix_id)["configured"]
     sites = configured["sites"]
     return Wanted(configured["advertised"], None if sites is None else tuple(sites))
 
@@ -167,13 +168,16 @@ def _known_sites(connection: Connection) -> list[str]:
 
 def _carry_out(request: Request, owner: Owner, wanted: Wanted, plan: Plan) -> None:
     """Ask, wait as far as ``plan`` says, and show how it stands; raises when it is not there in time."""
+    import msgspec  # noqa: PLC0415
+
     from controller.cli.output import progress  # noqa: PLC0415
     from controller.cli.watching import Watching  # noqa: PLC0415
 
     watching = Watching.open(request.connection.inventory, request.prefix) if plan.watch else None
-    change_set = request.client.put_advertisement(
-        owner.account_id, owner.bgp_prefix_id or "", advertised=wanted.advertised, sites=wanted.sites
+    made, change_set = request.client.put_advertisement(
+        owner, request.prefix, advertised=wanted.advertised, sites=wanted.sites
     )
+    owner = msgspec.structs.replace(owner, bgp_prefix_id=str(made["id"]))
     if change_set is None:
         raise CliError("the API answered without a change-set: is it a newer or older Herald?")
     verb = "announced" if wanted.advertised else "withdrawn"

@@ -204,20 +204,18 @@ class Client:
         return msgspec.convert(self._get("/herald/v1/bgp_prefixes", {"cidr": prefix}), Owner)
 
     def put_advertisement(
-        self, account_id: str, bgp_prefix_id: str, *, advertised: bool, sites: Sequence[str] | None
-    ) -> str | None:
-        """Advertise at ``sites`` (None: all) or withdraw; returns the change-set's id."""
-        path = f"/herald/v1/accounts/{account_id}/bgp_prefixes/{bgp_prefix_id}/advertisement"
-        body = {"advertised": advertised, "sites": None if sites is None else list(sites)}
-        return self._write("PUT", path, body)[1]
+        self, owner: Owner, prefix: Prefix, *, advertised: bool, sites: Sequence[str] | None
+    ) -> tuple[Object, str | None]:
+        """Advertise ``prefix`` at ``sites`` (None: all) or withdraw it; a refusal leaves nothing behind.
 
-    def ensure_bgp_prefix(self, prefix: Prefix) -> Owner:
-        """Return whose ``prefix`` is, after making it a BGP prefix if it is none yet."""
-        owner = self.whose(prefix)
+        Returns the BGP prefix, made if there was none, and the change-set's id.
+        """
+        wanted = {"advertised": advertised, "sites": None if sites is None else list(sites)}
+        base = f"/herald/v1/accounts/{owner.account_id}"
         if owner.bgp_prefix_id is not None:
-            return owner
-        made, _ = self.create_bgp_prefix(owner.account_id, owner.prefix_id, prefix)
-        return msgspec.structs.replace(owner, bgp_prefix_id=str(made["id"]))
+            return self._write("PUT", f"{base}/bgp_prefixes/{owner.bgp_prefix_id}/advertisement", wanted)
+        body = {**wanted, "cidr": prefix}
+        return self._write("PUT", f"{base}/prefixes/{owner.prefix_id}/advertisement", body)
 
     def advertise(
         self, prefix: Prefix, *, advertised: bool, sites: Sequence[str] | None = None
@@ -226,12 +224,10 @@ class Client:
 
         Returns the change-set's id; None when there is no such BGP prefix to withdraw.
         """
-        owner = self.ensure_bgp_prefix(prefix) if advertised else self.whose(prefix)
-        if owner.bgp_prefix_id is None:
+        owner = self.whose(prefix)
+        if owner.bgp_prefix_id is None and not advertised:
             return None
-        return self.put_advertisement(
-            owner.account_id, owner.bgp_prefix_id, advertised=advertised, sites=sites
-        )
+        return self.put_advertisement(owner, prefix, advertised=advertised, sites=sites)[1]
 
     # -- how far it is ------------------------------------------------------------------------------------
     def change_set(self, change_set_id: str, *, wait_s: float = 0.0) -> ChangeSetProgress:

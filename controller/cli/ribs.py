@@ -62,29 +62,44 @@ def ribs(
     )
 
 
-def table(rows: Sequence[RibRow], *, node_title: str = "node") -> Table:
-    """Return the rows as a table grouped by prefix and node, in the order of prefixes."""
+def table(rows: Sequence[RibRow], *, sent: bool = False) -> Table:
+    """Return the rows as a table grouped by prefix and node, in the order of prefixes.
+
+    Of rows that are ``sent``, ``from`` is the neighbour that they go to.
+    """
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     from controller.bgp import path_text, prefix_key  # noqa: PLC0415
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("prefix", node_title, "daemon", "", "AS path", "from", "next hop", "communities"):
+    for title in (
+        "prefix",
+        "node",
+        "daemon",
+        "",
+        "AS path",
+        "to" if sent else "from",
+        "next hop",
+        "communities",
+    ):
         shown.add_column(title, overflow="fold")
     before: tuple[str, str] = ("", "")
     for row in sorted(rows, key=lambda r: prefix_key(r.prefix)):
         if before[0] and row.prefix != before[0]:
             shown.add_section()
-        shown.add_row(
+        again = (row.prefix, row.node) == before
+        cells = (
             row.prefix if row.prefix != before[0] else "",
-            row.node if (row.prefix, row.node) != before else "",
-            row.daemon if (row.prefix, row.node) != before else "",
+            "" if again else row.node,
+            "" if again else row.daemon,
             "*" if row.best else "",
             path_text(row.as_path) or "i",
             row.from_ or ("local" if not row.as_path else "?"),
             row.next_hop or "",
             " ".join(row.communities),
-            style="bold" if row.best else "dim",
         )
+        # Text, since Rich would take parts of an IPv6 address for the names of pictures.
+        shown.add_row(*(Text(cell) for cell in cells), style="bold" if row.best else "dim")
         before = (row.prefix, row.node)
     return shown
