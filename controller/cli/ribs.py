@@ -57,9 +57,7 @@ def ribs(
         return
     from rich.console import Console  # noqa: PLC0415
 
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(
-        table(rows, node_title="site" if sent else "node")
-    )
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table(rows, sent=sent))
 
 
 def table(rows: Sequence[RibRow], *, sent: bool = False) -> Table:

@@ -73,7 +73,7 @@ def read_node(
     """
     found = inventory.node(node)
     if found.daemon == "exabgp":
-        return _ordered(exabgp.read_sent(exabgp.site_of(inventory, found), prefix, deadline_s))
+        return _ordered(_sent(inventory, found, prefix, deadline_s))
     reader = _READERS.get(found.daemon)
     if reader is None:
         raise ReaderError(f"{node} has no BGP daemon (it is a {found.role}): there is no RIB to read")
@@ -89,8 +89,9 @@ def read_sent(
 ) -> list[RibRow]:
     """Return the Adj-RIB-Out of all sites (or of the site whose router is ``node``).
 
-    Of GoBGP its own tables are read, of ExaBGP what its agent reads back from it. Raises as
-    :func:`read_ribs`; ReaderError when ``node`` is not a site's router.
+    One row per neighbour, whose name stands in ``from``; ``as_path`` as the neighbour receives it. Of GoBGP
+    its own tables are read, of ExaBGP what its agent reads back from it. Raises as :func:`read_ribs`;
+    ReaderError when ``node`` is not a site's router.
     """
     names = [site.router for site in inventory.sites] if node is None else [inventory.node(node).name]
     return _together(
@@ -101,9 +102,10 @@ def read_sent(
 
 def _sent(inventory: Inventory, node: Node, prefix: Prefix | None, deadline_s: float) -> list[RibRow]:
     site = exabgp.site_of(inventory, node)
+    source = source_of(inventory, node.name)
     if node.daemon == "gobgp":
-        return gobgp.read_sent(node, source_of(inventory, node.name), prefix, deadline_s)
-    return exabgp.read_sent(site, prefix, deadline_s)
+        return gobgp.read_sent(node, source, prefix, deadline_s)
+    return exabgp.read_sent(site, source, prefix, deadline_s)
 
 
 def _together(nodes: Sequence[Node], read: Callable[[Node], list[RibRow]]) -> list[RibRow]:
@@ -114,4 +116,6 @@ def _together(nodes: Sequence[Node], read: Callable[[Node], list[RibRow]]) -> li
 
 
 def _ordered(rows: list[RibRow]) -> list[RibRow]:
-    return sorted(rows, key=lambda row: (prefix_key(row.prefix), not row.best, str(row.as_path)))
+    return sorted(
+        rows, key=lambda row: (prefix_key(row.prefix), not row.best, str(row.as_path), row.from_ or "")
+    )

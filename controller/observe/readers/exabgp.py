@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from controller.bgp import Prefix
 from controller.observe.inventory import Inventory, Node, Site
 from controller.observe.readers.errors import ReaderError, ReaderGarbledError, ReaderRefusedError
 from controller.observe.readers.errors import ReaderUnreachableError as Unreachable
+from controller.observe.readers.source import Source
 from controller.observe.rib import RibRow
 
 
@@ -19,8 +22,11 @@ def site_of(inventory: Inventory, node: Node) -> Site:
     raise ReaderError(f"{node.name} ({node.daemon}) is no site's router: there is no agent to ask")
 
 
-def read_sent(site: Site, prefix: Prefix | None, deadline_s: float) -> list[RibRow]:
-    """Return what the site's speaker was given, by ``GET /adj-rib-out`` of its agent."""
+def read_sent(site: Site, source: Source, prefix: Prefix | None, deadline_s: float) -> list[RibRow]:
+    """Return what the site's speaker was given, by ``GET /adj-rib-out`` of its agent.
+
+    The agent knows no names: it gives the neighbour's address, and nothing for the node.
+    """
     from controller.transport.errors import (  # noqa: PLC0415 (httpx is slow to import)
         TransportError,
         TransportGarbledError,
@@ -43,4 +49,8 @@ def read_sent(site: Site, prefix: Prefix | None, deadline_s: float) -> list[RibR
         raise ReaderGarbledError(str(error)) from error
     except TransportError as error:
         raise ReaderRefusedError(str(error)) from error
-    return rows if prefix is None else [row for row in rows if row.prefix == prefix]
+    return [
+        msgspec.structs.replace(row, node=source.node, from_=source.owners.get(row.from_ or ""))
+        for row in rows
+        if prefix is None or row.prefix == prefix
+    ]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import structs
+
 from controller.bgp import Family, Prefix, family_of
 from controller.observe.inventory import Node
 from controller.observe.readers.errors import ReaderRefusedError, ReaderUnreachableError
@@ -37,16 +39,17 @@ def read(node: Node, source: Source, prefix: Prefix | None, deadline_s: float) -
 
 
 def read_sent(node: Node, source: Source, prefix: Prefix | None, deadline_s: float) -> list[RibRow]:
-    """Return GoBGP's Adj-RIB-Out towards all established neighbours, equal rows once."""
+    """Return GoBGP's Adj-RIB-Out towards each established neighbour."""
 
     async def ask(connection: GobgpConnection) -> list[RibRow]:
-        rows: dict[RibRow, None] = {}
+        rows: list[RibRow] = []
         for peer in await connection.list_peers():
             family = Family.IPV6 if ":" in peer.address else Family.IPV4
             if peer.established and (prefix is None or family is family_of(prefix)):
                 paths = await connection.list_paths("adj-out", family, peer=peer.address, prefix=prefix)
-                rows.update({path_row(source, path): None for path in paths})
-        return list(rows)
+                to = source.owners.get(peer.address)
+                rows += [structs.replace(path_row(source, path), from_=to, best=True) for path in paths]
+        return rows
 
     return _run(node, source, deadline_s, ask)
 
