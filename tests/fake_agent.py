@@ -19,6 +19,13 @@ from controller.transport.http_server import json_response, problem, read_body, 
 from controller.transport.messages import Command, MachineStatus, Receipt, SiteStatus, Waiting
 
 
+def opened() -> asyncio.Event:
+    """Return a gate that stands open."""
+    gate = asyncio.Event()
+    gate.set()
+    return gate
+
+
 class FakeAgent:
     """Journals chunks by compare-and-set, and reports routes as sent unless ``waiting`` says otherwise."""
 
@@ -33,6 +40,11 @@ class FakeAgent:
         self.refuses = ""
         self.fault = ""
         self.loses_receipts = False
+        self.asked = asyncio.Event()
+        """Set when a command has arrived."""
+        self.may_decide = opened()
+        self.may_tell = opened()
+        """While clear, a status is written but not handed out."""
         self._version = 1
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -74,6 +86,8 @@ class FakeAgent:
     async def _commands(self, request: Request) -> Response:
         command = await read_body(request, Command)
         self.commands.append(command)
+        self.asked.set()
+        await self.may_decide.wait()
         receipt = self._decide(command)
         self.touch()
         if self.loses_receipts:
@@ -101,7 +115,9 @@ class FakeAgent:
         if self._version <= after and wait > 0 and not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), wait)
-        return json_response(self.status())
+        written = self.status()
+        await self.may_tell.wait()
+        return json_response(written)
 
     def status(self) -> SiteStatus:
         routes = {r.prefix: r.as_path for r in project(self.chunks, self.site, 64500).routes}

@@ -230,7 +230,6 @@ class SiteFollower:
             self._given = max(self._given, receipt.generation)
             self.held[account_id] = move.to_hash
             self._book.told(self.site, account_id, SiteEvent.ACCEPTED, "")
-            self._mark(account_id)  # its target may have moved on meanwhile
             return True
         log.warning("site did not accept", site=self.site, account=account_id, outcome=receipt.outcome,
                     generation=receipt.generation, reason=receipt.reason)  # fmt: skip

@@ -228,6 +228,52 @@ def test_a_lost_receipt_is_not_sent_twice(folder: Path) -> None:
     play(scenario, folder)
 
 
+def test_a_change_back_is_not_done_while_the_change_before_is_on_its_way(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.over(controller.submit(onboard("acme", ACME)))
+            one.asked.clear()
+            one.may_decide.clear()
+            away = controller.submit(toggle("acme", ACME, False))
+            await one.asked.wait()
+            back = controller.submit(toggle("acme", ACME, True))
+            found = await controller.until(back, lambda r: at(r, "site2") == "confirmed")
+            assert at(found, "site1") == "pending", "the site has it now, and will not in a moment"
+            one.may_decide.set()
+            for change_set in (away, back):
+                assert (await controller.over(change_set)).state == "done"
+            assert len(one.commands) == 3
+            assert one.status().sent == {ACME: (64500,)}
+
+    play(scenario, folder)
+
+
+def test_a_status_from_before_a_receipt_is_not_believed(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one) as controller:
+            await controller.over(controller.submit(onboard("globex", GLOBEX)))
+            one.may_tell.clear()
+            one.touch()  # the poll that hangs gets a status of now, which arrives late
+            change_set = controller.submit(onboard("acme", ACME))
+            await controller.until(change_set, lambda r: at(r, "site1") == "delivered")
+            one.may_tell.set()
+            assert (await controller.over(change_set)).state == "done"
+            assert len(one.commands) == 2
+
+    play(scenario, folder)
+
+
+def test_a_generation_is_never_given_twice(folder: Path) -> None:
+    store = open_store(folder / "herald.db")
+    with store.write() as session:
+        assert records.reserve_generations(session, "site1", 0, 4) == range(1, 5)
+    with store.write() as session:
+        assert records.reserve_generations(session, "site1", 2, 2) == range(5, 7)
+        assert records.reserve_generations(session, "site1", 90, 2) == range(91, 93)
+        assert records.reserve_generations(session, "site2", 0, 1) == range(1, 2)
+    store.close()
+
+
 def test_a_refusal_fails_with_the_agents_reason(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         one.refuses = "outside the envelope"
