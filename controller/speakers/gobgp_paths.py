@@ -90,7 +90,11 @@ def read_path(prefix: Prefix, message: pb.Path) -> GobgpPath:
             next_hop = hops[0] if hops else next_hop
         elif kind == "CommunitiesAttribute":
             numbers = pb.CommunitiesAttribute.FromString(attribute.value).communities
-            communities = tuple(f"{n >> 16}:{n & 0xFFFF}" for n in numbers)
+            communities = (*(f"{n >> 16}:{n & 0xFFFF}" for n in numbers), *communities)
+        elif kind == "LargeCommunitiesAttribute":
+            large = pb.LargeCommunitiesAttribute.FromString(attribute.value).communities
+            texts = (f"{c.global_admin}:{c.local_data1}:{c.local_data2}" for c in large)
+            communities = (*communities, *texts)
     return GobgpPath(
         prefix=prefix,
         as_path=as_path,

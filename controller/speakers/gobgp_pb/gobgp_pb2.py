@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0bgobgp.proto\x12\x05\x61pipb\x1a\x19google/protobuf/any.proto\"\xa7\x01\n\x06\x46\x61mily\x12\x1e\n\x03\x61\x66i\x18\x01 \x01(\x0e\x32\x11.apipb.Family.Afi\x12 \n\x04safi\x18\x02 \x01(\x0e\x32\x12.apipb.Family.Safi\"/\n\x03\x41\x66i\x12\x0f\n\x0b\x41\x46I_UNKNOWN\x10\x00\x12\n\n\x06\x41\x46I_IP\x10\x01\x12\x0b\n\x07\x41\x46I_IP6\x10\x02\"*\n\x04Safi\x12\x10\n\x0cSAFI_UNKNOWN\x10\x00\x12\x10\n\x0cSAFI_UNICAST\x10\x01\"\xb3\x02\n\x04Path\x12\"\n\x04nlri\x18\x01 \x01(\x0b\x32\x14.google.protobuf.Any\x12$\n\x06pattrs\x18\x02 \x03(\x0b\x32\x14.google.protobuf.Any\x12\x0c\n\x04\x62\x65st\x18\x04 \x01(\x08\x12\x13\n\x0bis_withdraw\x18\x05 \x01(\x08\x12\x1d\n\x06\x66\x61mily\x18\t \x01(\x0b\x32\r.apipb.Family\x12\x12\n\nsource_asn\x18\n \x01(\r\x12\x11\n\tsource_id\x18\x0b \x01(\t\x12\x10\n\x08\x66iltered\x18\x0c \x01(\x08\x12\r\n\x05stale\x18\r \x01(\x08\x12\x18\n\x10is_from_external\x18\x0e \x01(\x08\x12\x13\n\x0bneighbor_ip\x18\x0f \x01(\t\x12\x0c\n\x04uuid\x18\x10 \x01(\x0c\x12\x1a\n\x12is_nexthop_invalid\x18\x11 \x01(\x08\"9\n\x0b\x44\x65stination\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x1a\n\x05paths\x18\x02 \x03(\x0b\x32\x0b.apipb.Path\"5\n\x0fIPAddressPrefix\x12\x12\n\nprefix_len\x18\x01 \x01(\r\x12\x0e\n\x06prefix\x18\x02 \x01(\t\"!\n\x0fOriginAttribute\x12\x0e\n\x06origin\x18\x01 \x01(\r\"\x9e\x01\n\tAsSegment\x12#\n\x04type\x18\x01 \x01(\x0e\x32\x15.apipb.AsSegment.Type\x12\x0f\n\x07numbers\x18\x02 \x03(\r\"[\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\n\n\x06\x41S_SET\x10\x01\x12\x0f\n\x0b\x41S_SEQUENCE\x10\x02\x12\x16\n\x12\x41S_CONFED_SEQUENCE\x10\x03\x12\x11\n\rAS_CONFED_SET\x10\x04\"5\n\x0f\x41sPathAttribute\x12\"\n\x08segments\x18\x01 \x03(\x0b\x32\x10.apipb.AsSegment\"$\n\x10NextHopAttribute\x12\x10\n\x08next_hop\x18\x01 \x01(\t\"+\n\x14\x43ommunitiesAttribute\x12\x13\n\x0b\x63ommunities\x18\x01 \x03(\r\"m\n\x14MpReachNLRIAttribute\x12\x1d\n\x06\x66\x61mily\x18\x01 \x01(\x0b\x32\r.apipb.Family\x12\x11\n\tnext_hops\x18\x02 \x03(\t\x12#\n\x05nlris\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\x0f\n\rGetBgpRequest\",\n\x0eGetBgpResponse\x12\x1a\n\x03\x62gp\x18\x01 \x01(\x0b\x32\r.apipb.Global\"=\n\x06Global\x12\x0b\n\x03\x61sn\x18\x01 \x01(\r\x12\x11\n\trouter_id\x18\x02 \x01(\t\x12\x13\n\x0blisten_port\x18\x03 \x01(\x05\"\"\n\x0fListPeerRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"-\n\x10ListPeerResponse\x12\x19\n\x04peer\x18\x01 \x01(\x0b\x32\x0b.apipb.Peer\"k\n\x04Peer\x12\x1d\n\x04\x63onf\x18\x02 \x01(\x0b\x32\x0f.apipb.PeerConf\x12\x1f\n\x05state\x18\x05 \x01(\x0b\x32\x10.apipb.PeerState\x12#\n\ttransport\x18\x07 \x01(\x0b\x32\x10.apipb.Transport\"I\n\x08PeerConf\x12\x11\n\tlocal_asn\x18\x03 \x01(\r\x12\x18\n\x10neighbor_address\x18\x04 \x01(\t\x12\x10\n\x08peer_asn\x18\x05 \x01(\r\"\xf0\x01\n\tPeerState\x12\x11\n\tlocal_asn\x18\x03 \x01(\r\x12\x18\n\x10neighbor_address\x18\x05 \x01(\t\x12\x10\n\x08peer_asn\x18\x06 \x01(\r\x12\x34\n\rsession_state\x18\r \x01(\x0e\x32\x1d.apipb.PeerState.SessionState\"n\n\x0cSessionState\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x08\n\x04IDLE\x10\x01\x12\x0b\n\x07\x43ONNECT\x10\x02\x12\n\n\x06\x41\x43TIVE\x10\x03\x12\x0c\n\x08OPENSENT\x10\x04\x12\x0f\n\x0bOPENCONFIRM\x10\x05\x12\x0f\n\x0b\x45STABLISHED\x10\x06\"\"\n\tTransport\x12\x15\n\rlocal_address\x18\x01 \x01(\t\"|\n\x11TableLookupPrefix\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12+\n\x04type\x18\x02 \x01(\x0e\x32\x1d.apipb.TableLookupPrefix.Type\"*\n\x04Type\x12\t\n\x05\x45XACT\x10\x00\x12\n\n\x06LONGER\x10\x01\x12\x0b\n\x07SHORTER\x10\x02\"\x90\x01\n\x0fListPathRequest\x12$\n\ntable_type\x18\x01 \x01(\x0e\x32\x10.apipb.TableType\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1d\n\x06\x66\x61mily\x18\x03 \x01(\x0b\x32\r.apipb.Family\x12*\n\x08prefixes\x18\x04 \x03(\x0b\x32\x18.apipb.TableLookupPrefix\";\n\x10ListPathResponse\x12\'\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32\x12.apipb.Destination\"h\n\x14\x41\x64\x64PathStreamRequest\x12$\n\ntable_type\x18\x01 \x01(\x0e\x32\x10.apipb.TableType\x12\x0e\n\x06vrf_id\x18\x02 \x01(\t\x12\x1a\n\x05paths\x18\x03 \x03(\x0b\x32\x0b.apipb.Path\"\x17\n\x15\x41\x64\x64PathStreamResponse*D\n\tTableType\x12\n\n\x06GLOBAL\x10\x00\x12\t\n\x05LOCAL\x10\x01\x12\n\n\x06\x41\x44J_IN\x10\x02\x12\x0b\n\x07\x41\x44J_OUT\x10\x03\x12\x07\n\x03VRF\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0bgobgp.proto\x12\x05\x61pipb\x1a\x19google/protobuf/any.proto\"\xa7\x01\n\x06\x46\x61mily\x12\x1e\n\x03\x61\x66i\x18\x01 \x01(\x0e\x32\x11.apipb.Family.Afi\x12 \n\x04safi\x18\x02 \x01(\x0e\x32\x12.apipb.Family.Safi\"/\n\x03\x41\x66i\x12\x0f\n\x0b\x41\x46I_UNKNOWN\x10\x00\x12\n\n\x06\x41\x46I_IP\x10\x01\x12\x0b\n\x07\x41\x46I_IP6\x10\x02\"*\n\x04Safi\x12\x10\n\x0cSAFI_UNKNOWN\x10\x00\x12\x10\n\x0cSAFI_UNICAST\x10\x01\"\xb3\x02\n\x04Path\x12\"\n\x04nlri\x18\x01 \x01(\x0b\x32\x14.google.protobuf.Any\x12$\n\x06pattrs\x18\x02 \x03(\x0b\x32\x14.google.protobuf.Any\x12\x0c\n\x04\x62\x65st\x18\x04 \x01(\x08\x12\x13\n\x0bis_withdraw\x18\x05 \x01(\x08\x12\x1d\n\x06\x66\x61mily\x18\t \x01(\x0b\x32\r.apipb.Family\x12\x12\n\nsource_asn\x18\n \x01(\r\x12\x11\n\tsource_id\x18\x0b \x01(\t\x12\x10\n\x08\x66iltered\x18\x0c \x01(\x08\x12\r\n\x05stale\x18\r \x01(\x08\x12\x18\n\x10is_from_external\x18\x0e \x01(\x08\x12\x13\n\x0bneighbor_ip\x18\x0f \x01(\t\x12\x0c\n\x04uuid\x18\x10 \x01(\x0c\x12\x1a\n\x12is_nexthop_invalid\x18\x11 \x01(\x08\"9\n\x0b\x44\x65stination\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x1a\n\x05paths\x18\x02 \x03(\x0b\x32\x0b.apipb.Path\"5\n\x0fIPAddressPrefix\x12\x12\n\nprefix_len\x18\x01 \x01(\r\x12\x0e\n\x06prefix\x18\x02 \x01(\t\"!\n\x0fOriginAttribute\x12\x0e\n\x06origin\x18\x01 \x01(\r\"\x9e\x01\n\tAsSegment\x12#\n\x04type\x18\x01 \x01(\x0e\x32\x15.apipb.AsSegment.Type\x12\x0f\n\x07numbers\x18\x02 \x03(\r\"[\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\n\n\x06\x41S_SET\x10\x01\x12\x0f\n\x0b\x41S_SEQUENCE\x10\x02\x12\x16\n\x12\x41S_CONFED_SEQUENCE\x10\x03\x12\x11\n\rAS_CONFED_SET\x10\x04\"5\n\x0f\x41sPathAttribute\x12\"\n\x08segments\x18\x01 \x03(\x0b\x32\x10.apipb.AsSegment\"$\n\x10NextHopAttribute\x12\x10\n\x08next_hop\x18\x01 \x01(\t\"+\n\x14\x43ommunitiesAttribute\x12\x13\n\x0b\x63ommunities\x18\x01 \x03(\r\"P\n\x0eLargeCommunity\x12\x14\n\x0cglobal_admin\x18\x01 \x01(\r\x12\x13\n\x0blocal_data1\x18\x02 \x01(\r\x12\x13\n\x0blocal_data2\x18\x03 \x01(\r\"G\n\x19LargeCommunitiesAttribute\x12*\n\x0b\x63ommunities\x18\x01 \x03(\x0b\x32\x15.apipb.LargeCommunity\"m\n\x14MpReachNLRIAttribute\x12\x1d\n\x06\x66\x61mily\x18\x01 \x01(\x0b\x32\r.apipb.Family\x12\x11\n\tnext_hops\x18\x02 \x03(\t\x12#\n\x05nlris\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\x0f\n\rGetBgpRequest\",\n\x0eGetBgpResponse\x12\x1a\n\x03\x62gp\x18\x01 \x01(\x0b\x32\r.apipb.Global\"=\n\x06Global\x12\x0b\n\x03\x61sn\x18\x01 \x01(\r\x12\x11\n\trouter_id\x18\x02 \x01(\t\x12\x13\n\x0blisten_port\x18\x03 \x01(\x05\"\"\n\x0fListPeerRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"-\n\x10ListPeerResponse\x12\x19\n\x04peer\x18\x01 \x01(\x0b\x32\x0b.apipb.Peer\"k\n\x04Peer\x12\x1d\n\x04\x63onf\x18\x02 \x01(\x0b\x32\x0f.apipb.PeerConf\x12\x1f\n\x05state\x18\x05 \x01(\x0b\x32\x10.apipb.PeerState\x12#\n\ttransport\x18\x07 \x01(\x0b\x32\x10.apipb.Transport\"I\n\x08PeerConf\x12\x11\n\tlocal_asn\x18\x03 \x01(\r\x12\x18\n\x10neighbor_address\x18\x04 \x01(\t\x12\x10\n\x08peer_asn\x18\x05 \x01(\r\"\xf0\x01\n\tPeerState\x12\x11\n\tlocal_asn\x18\x03 \x01(\r\x12\x18\n\x10neighbor_address\x18\x05 \x01(\t\x12\x10\n\x08peer_asn\x18\x06 \x01(\r\x12\x34\n\rsession_state\x18\r \x01(\x0e\x32\x1d.apipb.PeerState.SessionState\"n\n\x0cSessionState\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x08\n\x04IDLE\x10\x01\x12\x0b\n\x07\x43ONNECT\x10\x02\x12\n\n\x06\x41\x43TIVE\x10\x03\x12\x0c\n\x08OPENSENT\x10\x04\x12\x0f\n\x0bOPENCONFIRM\x10\x05\x12\x0f\n\x0b\x45STABLISHED\x10\x06\"\"\n\tTransport\x12\x15\n\rlocal_address\x18\x01 \x01(\t\"|\n\x11TableLookupPrefix\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12+\n\x04type\x18\x02 \x01(\x0e\x32\x1d.apipb.TableLookupPrefix.Type\"*\n\x04Type\x12\t\n\x05\x45XACT\x10\x00\x12\n\n\x06LONGER\x10\x01\x12\x0b\n\x07SHORTER\x10\x02\"\x90\x01\n\x0fListPathRequest\x12$\n\ntable_type\x18\x01 \x01(\x0e\x32\x10.apipb.TableType\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1d\n\x06\x66\x61mily\x18\x03 \x01(\x0b\x32\r.apipb.Family\x12*\n\x08prefixes\x18\x04 \x03(\x0b\x32\x18.apipb.TableLookupPrefix\";\n\x10ListPathResponse\x12\'\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32\x12.apipb.Destination\"h\n\x14\x41\x64\x64PathStreamRequest\x12$\n\ntable_type\x18\x01 \x01(\x0e\x32\x10.apipb.TableType\x12\x0e\n\x06vrf_id\x18\x02 \x01(\t\x12\x1a\n\x05paths\x18\x03 \x03(\x0b\x32\x0b.apipb.Path\"\x17\n\x15\x41\x64\x64PathStreamResponse*D\n\tTableType\x12\n\n\x06GLOBAL\x10\x00\x12\t\n\x05LOCAL\x10\x01\x12\n\n\x06\x41\x44J_IN\x10\x02\x12\x0b\n\x07\x41\x44J_OUT\x10\x03\x12\x07\n\x03VRF\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gobgp_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TABLETYPE']._serialized_start=2225
-  _globals['_TABLETYPE']._serialized_end=2293
+  _globals['_TABLETYPE']._serialized_start=2380
+  _globals['_TABLETYPE']._serialized_end=2448
   _globals['_FAMILY']._serialized_start=50
   _globals['_FAMILY']._serialized_end=217
   _globals['_FAMILY_AFI']._serialized_start=126
@@ -58,38 +58,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NEXTHOPATTRIBUTE']._serialized_end=930
   _globals['_COMMUNITIESATTRIBUTE']._serialized_start=932
   _globals['_COMMUNITIESATTRIBUTE']._serialized_end=975
-  _globals['_MPREACHNLRIATTRIBUTE']._serialized_start=977
-  _globals['_MPREACHNLRIATTRIBUTE']._serialized_end=1086
-  _globals['_GETBGPREQUEST']._serialized_start=1088
-  _globals['_GETBGPREQUEST']._serialized_end=1103
-  _globals['_GETBGPRESPONSE']._serialized_start=1105
-  _globals['_GETBGPRESPONSE']._serialized_end=1149
-  _globals['_GLOBAL']._serialized_start=1151
-  _globals['_GLOBAL']._serialized_end=1212
-  _globals['_LISTPEERREQUEST']._serialized_start=1214
-  _globals['_LISTPEERREQUEST']._serialized_end=1248
-  _globals['_LISTPEERRESPONSE']._serialized_start=1250
-  _globals['_LISTPEERRESPONSE']._serialized_end=1295
-  _globals['_PEER']._serialized_start=1297
-  _globals['_PEER']._serialized_end=1404
-  _globals['_PEERCONF']._serialized_start=1406
-  _globals['_PEERCONF']._serialized_end=1479
-  _globals['_PEERSTATE']._serialized_start=1482
-  _globals['_PEERSTATE']._serialized_end=1722
-  _globals['_PEERSTATE_SESSIONSTATE']._serialized_start=1612
-  _globals['_PEERSTATE_SESSIONSTATE']._serialized_end=1722
-  _globals['_TRANSPORT']._serialized_start=1724
-  _globals['_TRANSPORT']._serialized_end=1758
-  _globals['_TABLELOOKUPPREFIX']._serialized_start=1760
-  _globals['_TABLELOOKUPPREFIX']._serialized_end=1884
-  _globals['_TABLELOOKUPPREFIX_TYPE']._serialized_start=1842
-  _globals['_TABLELOOKUPPREFIX_TYPE']._serialized_end=1884
-  _globals['_LISTPATHREQUEST']._serialized_start=1887
-  _globals['_LISTPATHREQUEST']._serialized_end=2031
-  _globals['_LISTPATHRESPONSE']._serialized_start=2033
-  _globals['_LISTPATHRESPONSE']._serialized_end=2092
-  _globals['_ADDPATHSTREAMREQUEST']._serialized_start=2094
-  _globals['_ADDPATHSTREAMREQUEST']._serialized_end=2198
-  _globals['_ADDPATHSTREAMRESPONSE']._serialized_start=2200
-  _globals['_ADDPATHSTREAMRESPONSE']._serialized_end=2223
+  _globals['_LARGECOMMUNITY']._serialized_start=977
+  _globals['_LARGECOMMUNITY']._serialized_end=1057
+  _globals['_LARGECOMMUNITIESATTRIBUTE']._serialized_start=1059
+  _globals['_LARGECOMMUNITIESATTRIBUTE']._serialized_end=1130
+  _globals['_MPREACHNLRIATTRIBUTE']._serialized_start=1132
+  _globals['_MPREACHNLRIATTRIBUTE']._serialized_end=1241
+  _globals['_GETBGPREQUEST']._serialized_start=1243
+  _globals['_GETBGPREQUEST']._serialized_end=1258
+  _globals['_GETBGPRESPONSE']._serialized_start=1260
+  _globals['_GETBGPRESPONSE']._serialized_end=1304
+  _globals['_GLOBAL']._serialized_start=1306
+  _globals['_GLOBAL']._serialized_end=1367
+  _globals['_LISTPEERREQUEST']._serialized_start=1369
+  _globals['_LISTPEERREQUEST']._serialized_end=1403
+  _globals['_LISTPEERRESPONSE']._serialized_start=1405
+  _globals['_LISTPEERRESPONSE']._serialized_end=1450
+  _globals['_PEER']._serialized_start=1452
+  _globals['_PEER']._serialized_end=1559
+  _globals['_PEERCONF']._serialized_start=1561
+  _globals['_PEERCONF']._serialized_end=1634
+  _globals['_PEERSTATE']._serialized_start=1637
+  _globals['_PEERSTATE']._serialized_end=1877
+  _globals['_PEERSTATE_SESSIONSTATE']._serialized_start=1767
+  _globals['_PEERSTATE_SESSIONSTATE']._serialized_end=1877
+  _globals['_TRANSPORT']._serialized_start=1879
+  _globals['_TRANSPORT']._serialized_end=1913
+  _globals['_TABLELOOKUPPREFIX']._serialized_start=1915
+  _globals['_TABLELOOKUPPREFIX']._serialized_end=2039
+  _globals['_TABLELOOKUPPREFIX_TYPE']._serialized_start=1997
+  _globals['_TABLELOOKUPPREFIX_TYPE']._serialized_end=2039
+  _globals['_LISTPATHREQUEST']._serialized_start=2042
+  _globals['_LISTPATHREQUEST']._serialized_end=2186
+  _globals['_LISTPATHRESPONSE']._serialized_start=2188
+  _globals['_LISTPATHRESPONSE']._serialized_end=2247
+  _globals['_ADDPATHSTREAMREQUEST']._serialized_start=2249
+  _globals['_ADDPATHSTREAMREQUEST']._serialized_end=2353
+  _globals['_ADDPATHSTREAMRESPONSE']._serialized_start=2355
+  _globals['_ADDPATHSTREAMRESPONSE']._serialized_end=2378
 # @@protoc_insertion_point(module_scope)

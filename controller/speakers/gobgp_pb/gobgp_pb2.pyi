@@ -321,6 +321,51 @@ class CommunitiesAttribute(_message.Message):
 Global___CommunitiesAttribute: _TypeAlias = CommunitiesAttribute  # noqa: Y015
 
 @_typing.final
+class LargeCommunity(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GLOBAL_ADMIN_FIELD_NUMBER: _builtins.int
+    LOCAL_DATA1_FIELD_NUMBER: _builtins.int
+    LOCAL_DATA2_FIELD_NUMBER: _builtins.int
+    global_admin: _builtins.int
+    local_data1: _builtins.int
+    local_data2: _builtins.int
+    def __init__(
+        self,
+        *,
+        global_admin: _builtins.int = ...,
+        local_data1: _builtins.int = ...,
+        local_data2: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["global_admin", b"global_admin", "local_data1", b"local_data1", "local_data2", b"local_data2"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LargeCommunity: _TypeAlias = LargeCommunity  # noqa: Y015
+
+@_typing.final
+class LargeCommunitiesAttribute(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMUNITIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def communities(self) -> _containers.RepeatedCompositeFieldContainer[Global___LargeCommunity]: ...
+    def __init__(
+        self,
+        *,
+        communities: _abc.Iterable[Global___LargeCommunity] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["communities", b"communities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LargeCommunitiesAttribute: _TypeAlias = LargeCommunitiesAttribute  # noqa: Y015
+
+@_typing.final
 class MpReachNLRIAttribute(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
