@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import sys
 import time
 from pathlib import Path
@@ -48,6 +49,7 @@ def up(
             f"{runtime!r}: this version runs labs in namespaces only: netns", param_hint="--runtime"
         )
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing may be left
     try:
         with Display(silent=as_json) as display:
             running = labs.up(
@@ -85,19 +87,14 @@ def down(
 ) -> None:
     """End a lab, and wait until nothing of it is left."""
     from labs.runtimes import lab as labs  # noqa: PLC0415
-    from labs.runtimes.errors import NoLabError  # noqa: PLC0415
 
-    dead = [s for s in labs.labs() if s.state == "dead" and (name is None or labs.is_meant(s, name))]
-    try:
-        running = labs.find(name)
-    except NoLabError:
-        if not dead:
-            raise
-        gone = dead[0]
-    else:
-        gone = running.status()
+    meant = [s for s in labs.labs() if name is None or labs.is_meant(s, name)]
+    gone = next((s for s in meant if s.state != "up"), None)
+    if gone is None or any(s.state == "up" for s in meant):
+        gone = labs.find(name).status()
+    if gone.state != "dead":
         with Display(silent=as_json) as display:
-            running.down(cleanup=cleanup, on_progress=display.progress)
+            labs.RunningLab(Path(gone.runtime)).down(cleanup=cleanup, on_progress=display.progress)
     if as_json:
         _print_json({"lab": gone.lab, "state": "down", "was": gone.state, "folder": gone.folder})
     elif gone.state == "dead":

@@ -1,7 +1,11 @@
 """The order in which a lab comes up: what each step needs is there before it.
 
-namespaces → links → addresses → capture (it must see the first session) → daemons → machines → agents →
+namespaces → links → addresses → capture (it must see the first session) → daemons, machines, agents and
 ``serve`` → the configured state, through the API → sessions → the inventory, whose file says: up.
+
+What only takes time to start is started early and waited for late: ``serve`` at the very beginning, since it
+needs no node; machines and agents with the daemons, since an agent waits for its speaker and its machines
+by itself.
 """
 
 from __future__ import annotations
@@ -58,19 +62,22 @@ class Lab:
     def bring_up(self) -> list[str]:
         """Bring everything up; return warnings. On :class:`LabStartError` the caller ends the lab."""
         self._prepare()
+        serve = [processes.serve_spec(self.sites, self.paths, self.env)] if self.sites else []
+        self._begin(serve)
         self._make_nodes()
         self._make_links()
         self._set_up_nodes()
-        import importlib.util  # TEMP
+        import importlib.util  # noqa: PLC0415  (until the capture is there)
 
         if importlib.util.find_spec("controller.observe.capture"):
-            self._start("capture", [self._capture()])
-        self._start_daemons()
-        machines = [n for n in self.nodes.values() if n.spec.role == "machine"]
-        self._start("machines", [processes.machine_spec(n, self.paths, self.env) for n in machines])
-        self._start("agents", self._agents())
-        if self.sites:
-            self._start("serve", [processes.serve_spec(self.sites, self.paths, self.env)])
+            self._begin([self._capture()])
+            self._await("capture", ["capture"])
+        daemons, ours = self._daemons(), [*self._machines(), *self._agents()]
+        self._begin([*daemons, *ours])
+        self._await("daemons", [spec.name for spec in daemons])
+        configured = [n for n, node in self.nodes.items() if node.kind.configure(node.place)]
+        self._each("configuration", configured, self.configure)
+        self._await("herald", [spec.name for spec in (*ours, *serve)])
         return self.finish()
 
     def finish(self) -> list[str]:
@@ -109,6 +116,8 @@ class Lab:
 
     def _each(self, phase: str, names: list[str], work: Callable[[str], None]) -> None:
         """Do ``work`` for each name, some at a time, and report how many are done."""
+        if not names:
+            return
         total = len(names)
         self.report(Progress(phase, 0, total))
         with ThreadPoolExecutor(THREADS) as pool:
@@ -184,25 +193,16 @@ class Lab:
                 ends[end.node].append(end.interface)
         self._each("addresses", list(self.nodes), lambda n: set_up(self.nodes[n], ends[n], self.execution))
 
-    def _start(self, phase: str, specs: list[ProcessSpec]) -> None:
+    def _begin(self, specs: list[ProcessSpec]) -> None:
         self._check()
-        if not specs:
-            return
         for spec in specs:
             spec.log.unlink(missing_ok=True)
-        self.report(Progress(phase, 0, len(specs)))
-        self.supervisor.start_all(specs, lambda count: self.report(Progress(phase, count, len(specs))))
+        self.supervisor.begin(specs)
 
-    def _start_daemons(self) -> None:
-        specs = [
-            self._daemon(node, daemon)
-            for node in self.nodes.values()
-            for daemon in node.kind.daemons(node.place)
-        ]
-        self._start("daemons", specs)
-        configured = [n for n, node in self.nodes.items() if node.kind.configure(node.place)]
-        if configured:
-            self._each("configuration", configured, self.configure)
+    def _await(self, phase: str, names: list[str]) -> None:
+        if names:
+            self.report(Progress(phase, 0, len(names)))
+            self.supervisor.wait_ready(names, lambda count: self.report(Progress(phase, count, len(names))))
 
     def configure(self, name: str) -> None:
         """Give a node's daemons their configuration, where they do not read it themselves."""
@@ -213,6 +213,17 @@ class Lab:
                 raise ProcessStartError(
                     f"node {name}: {' '.join(command)}: exit status {status}:\n{output.strip()}"
                 )
+
+    def _daemons(self) -> list[ProcessSpec]:
+        return [
+            self._daemon(node, daemon)
+            for node in self.nodes.values()
+            for daemon in node.kind.daemons(node.place)
+        ]
+
+    def _machines(self) -> list[ProcessSpec]:
+        machines = [n for n in self.nodes.values() if n.spec.role == "machine"]
+        return [processes.machine_spec(n, self.paths, self.env) for n in machines]
 
     def _daemon(self, node: RunningNode, daemon: Daemon) -> ProcessSpec:
         name = node.spec.name

@@ -102,9 +102,10 @@ class Children:
         """Wait for children until the process ends (the work of one thread)."""
         while True:
             for descriptor, _ in self._epoll.poll():
+                child = self._live.pop(descriptor)  # before its number can be another's
                 self._epoll.unregister(descriptor)
                 os.close(descriptor)
-                self._live.pop(descriptor).reap()
+                child.reap()
 
 
 def _memory_file(text: str = "") -> IO[bytes]:

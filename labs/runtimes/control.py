@@ -106,6 +106,7 @@ class Control:
         for count, name in enumerate(dead):
             _tell(caller, Line(progress=Progress("restarting", count, len(dead))))
             self._lab.restart(name)
+        self._lab.report = lambda progress: _tell(caller, Line(progress=progress))
         warnings = self._lab.finish()
         return {"restarted": dead, "warnings": warnings, "instance": self._lab.paths.instance}
 

@@ -140,7 +140,7 @@ class RunningLab:
         plan = read_plan(self.runtime / "lab.json")
         try:
             self._ask(wire.Request("down"), (), on_progress)
-        except LabControlError:
+        except (LabControlError, LabBusyError):
             _kill(self.runtime)
         descriptor = lock.wait(self.runtime / "lab.lock", launch.END_S)
         if descriptor is None:
@@ -163,13 +163,15 @@ class RunningLab:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with sock:
             if request.op != "exec":
-                sock.settimeout(wire.CONTROL_S)
+                sock.settimeout(launch.END_S if request.op == "down" else wire.CONTROL_S)
             try:
                 sock.connect(str(self.runtime / "lab.sock"))
                 ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
                 data = msgspec.json.encode(request) + b"\n"
                 sock.sendmsg([data], ancillary if descriptors else [])
                 return wire.read_answer(sock, on_progress)
+            except FileNotFoundError as error:
+                raise LabBusyError("the lab is being brought up or down by another command") from error
             except OSError as error:
                 raise LabControlError(
                     f"the lab process does not answer ({error}): herald lab down"

@@ -47,6 +47,7 @@ def launch(
     descriptor = lock.acquire(paths.lock)
     if descriptor is None:
         raise LabBusyError(f"lab {topology.name} is being brought up or down by another command: try again")
+    os.ftruncate(descriptor, 0)  # the pid that an earlier lab hung on may be somebody else's by now
     try:
         clear(paths.runtime)
         paths.stage.mkdir()

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -38,7 +39,8 @@ class LabProcess:
         try:
             send_line(self.waiting, line)
         except OSError:
-            self.end()
+            if not self.up:
+                self.end()
 
     def end(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         """End the lab: also the handler of SIGTERM and SIGINT."""
@@ -50,12 +52,25 @@ class LabProcess:
         signal.signal(signal.SIGTERM, self.end)
         signal.signal(signal.SIGINT, self.end)
         for work in (self.lab.children.reap_for_ever, self._watch, self._work):
-            threading.Thread(target=work, name=work.__name__, daemon=True).start()
+            threading.Thread(target=self._guard, args=(work,), name=work.__name__, daemon=True).start()
         # The main thread does nothing but wait: it is the one that runs the signals' handlers.
         self.ending.wait()
         for path in (self.plan.paths.inventory, self.plan.paths.control):
             path.unlink(missing_ok=True)
         return 1 if self.failed else 0
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Do ``work``; if it fails, the lab ends, and whoever waits for it is told."""
+        try:
+            work()
+        except HeraldError as error:
+            self._give_up(error_line(error))
+        except BaseException as error:
+            # A mistake of ours: it must not leave half a lab behind.
+            traceback.print_exc()
+            what = f"the lab process failed: {error!r} (see {self.plan.paths.log('lab')})"
+            self._give_up(error_line(LabStartError(what)))
+            raise
 
     def _watch(self) -> None:
         """Notice when whoever waits for the start goes away."""
@@ -65,21 +80,12 @@ class LabProcess:
             self.end()
 
     def _work(self) -> None:
-        try:
-            warnings = self.lab.bring_up()
-            control = Control(self.lab, self.end)
-            self.up = True
-            self.say(Line(result={"instance": self.plan.paths.instance, "warnings": warnings}))
-            self.waiting.shutdown(socket.SHUT_RDWR)
-            control.serve_for_ever()
-        except HeraldError as error:
-            self._give_up(error_line(error))
-        except BaseException as error:
-            # A mistake of ours: it must reach the person who waits, and must not leave half a lab behind.
-            traceback.print_exc()
-            what = f"the lab process failed: {error!r} (see {self.plan.paths.log('lab')})"
-            self._give_up(error_line(LabStartError(what)))
-            raise
+        warnings = self.lab.bring_up()
+        control = Control(self.lab, self.end)
+        self.up = True
+        self.say(Line(result={"instance": self.plan.paths.instance, "warnings": warnings}))
+        self.waiting.shutdown(socket.SHUT_RDWR)
+        control.serve_for_ever()
 
     def _give_up(self, line: Line) -> None:
         self.failed = True

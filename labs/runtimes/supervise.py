@@ -26,6 +26,8 @@ READY_S = 30.0
 GRACE_S = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 
+_THREADS = 4
+
 LOG_LINES = 12
 """Lines of a log that an error shows."""
 
@@ -93,18 +95,16 @@ class Supervisor:
         """Return what a process was started from."""
         return self._find(name).spec
 
-    def start_all(
-        self, specs: Sequence[ProcessSpec], on_ready: Callable[[int], None] = lambda _count: None
-    ) -> None:
-        """Start processes at once and wait until all are ready; raises :class:`ProcessStartError`.
-
-        ``on_ready`` is told how many are.
-        """
+    def begin(self, specs: Sequence[ProcessSpec]) -> None:
+        """Start processes, and do not wait for them; raises :class:`ProcessStartError`."""
         fresh = [self._table.setdefault(spec.name, _Process(spec)) for spec in specs]
-        wanted = [process for process in fresh if process.spec.left_out is None]
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self._start, wanted))
-        self._wait_ready(wanted, on_ready)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(self._start, [p for p in fresh if p.spec.left_out is None]))
+
+    def wait_ready(self, names: Iterable[str], on_ready: Callable[[int], None] = lambda _count: None) -> None:
+        """Wait until all are ready, else :class:`ProcessStartError`; ``on_ready`` hears how many are."""
+        found = [self._find(name) for name in names]
+        self._wait_ready([p for p in found if p.spec.left_out is None], on_ready)
 
     def restart(self, name: str) -> None:
         """End a process if it is alive, start it again, and wait until it is ready."""
