@@ -84,6 +84,8 @@ def staircase(
                 told[event.receiver_address] = announcement.as_path  # moves to the end: the newest
         latest = next(reversed(told.values()), None)
         length = None if latest is None else path_length(latest)
+        if steps[-1][0] == at and len(steps) > 1:
+            steps.pop()  # messages of one instant are one step
         if length != steps[-1][1]:
             steps.append((at, length))
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
 
 from controller.bgp import Family, Prefix
 from controller.observe.inventory import Interface, Inventory, InventoryError, Node, Site
@@ -29,7 +31,8 @@ from controller.observe.readers import (
 from controller.observe.readers.gobgp import path_row
 from controller.observe.readers.source import Source
 from controller.observe.rib import RibRow
-from controller.speakers.gobgp_paths import GobgpPath
+from controller.speakers.gobgp_paths import GobgpPath, read_path
+from controller.speakers.gobgp_pb import gobgp_pb2 as pb
 
 RECORDED = Path(__file__).parent / "recorded"
 SET = (65101, 65102)
@@ -245,6 +248,23 @@ def test_gobgp_path_as_row() -> None:
     )
     row = path_row(Source("c", "gobgp", OWNERS), path)
     assert (row.from_, row.next_hop, row.as_path) == ("x", "fd00:9:8::1", (64501, 65100, SET))
+
+
+def test_gobgp_communities_of_both_kinds_whatever_their_order() -> None:
+    def packed(message: Message) -> Any:
+        found = Any()
+        found.Pack(message)
+        return found
+
+    plain = packed(pb.CommunitiesAttribute(communities=[(64501 << 16) | 5]))
+    large = packed(
+        pb.LargeCommunitiesAttribute(
+            communities=[pb.LargeCommunity(global_admin=64501, local_data1=1, local_data2=2)]
+        )
+    )
+    for attributes in ([plain, large], [large, plain]):
+        path = read_path(Prefix("192.0.2.0/24"), pb.Path(pattrs=attributes))
+        assert path.communities == ("64501:5", "64501:1:2")
 
 
 def test_all_daemons_of_one_network_agree_on_who_is_best() -> None:

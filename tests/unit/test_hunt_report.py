@@ -1,0 +1,111 @@
+"""The pictures' numbers, and a page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from controller.bgp import AsPath, Prefix
+from controller.observe.event import Announcement, Event
+from controller.observe.inventory import Interface, Inventory, Node, Site
+from labs.hunting.analysis import analyse
+from labs.hunting.pictures import layout
+from labs.hunting.report import write_report
+from labs.hunting.series import bin_width, bins, graph, staircase, visible
+
+P = Prefix("192.0.2.0/24")
+T = 1_795_486_923_000_000_000
+ASNS = {"site1": 64500, "r1": 65001, "r2": 65002, "r3": 65003}
+LINKS = [("site1", "r1"), ("r1", "r2"), ("r1", "r3"), ("r2", "r3")]
+
+
+def update(ms: float, sender: str, receiver: str, path: AsPath | None) -> Event:
+    announced = () if path is None else (Announcement(P, path, None),)
+    return Event(
+        round(ms * 1000) + 10_000, T + round(ms * 1e6), sender, receiver, f"{sender}>{receiver}",
+        f"{receiver}>{sender}", ASNS[sender], ASNS[receiver], "update", announced, () if path else (P,),
+    )  # fmt: skip
+
+
+BEFORE = [
+    update(-9, "site1", "r1", (64500,)),
+    update(-8, "r1", "r2", (65001, 64500)),
+    update(-8, "r1", "r3", (65001, 64500)),
+    update(-7, "r2", "r3", (65002, 65001, 64500)),
+    update(-7, "r3", "r2", (65003, 65001, 64500)),
+]
+HUNT = [
+    update(0, "site1", "r1", None),
+    update(1, "r1", "r2", None),
+    update(1, "r1", "r3", None),
+    update(2, "r2", "r3", None),  # r2 takes r3's path up
+    update(2, "r2", "r1", (65002, 65003, 65001, 64500)),
+    update(3, "r3", "r2", None),
+    update(4, "r2", "r1", None),
+]
+
+
+def inventory() -> Inventory:
+    nodes = tuple(
+        Node(
+            name, "site" if name == "site1" else "transit", "bird", "", "",
+            interfaces=tuple(
+                Interface(f"to-{b}", b, f"to-{a}")
+                for link in LINKS
+                for a, b in (link, link[::-1])
+                if a == name
+            ),
+        )
+        for name in ASNS
+    )  # fmt: skip
+    machine = Node("m1", "machine", "linux", "", "", interfaces=(Interface("e", "site1", "e"),))
+    return Inventory("t", "t", "", "", "1", "", "", "", (*nodes, machine), (Site("site1", "site1", ""),))
+
+
+def test_a_router_keeps_a_path_while_it_announces_one_to_anybody() -> None:
+    assert staircase("r2", P, BEFORE, HUNT, T) == ((-math.inf, 3), (0.002, 4), (0.004, None))
+    assert staircase("r1", P, BEFORE, HUNT, T) == ((-math.inf, 2), (0.001, None))
+
+
+def test_visible_counts_routers_with_a_path_free_of_their_own_as() -> None:
+    # After 2 ms r1 holds r2's path, which goes through r1 itself: that does not count.
+    points = visible(["r1", "r2", "r3"], P, BEFORE, HUNT, T)
+    assert points == ((-math.inf, 3), (0.0, 2), (0.002, 1), (0.003, 0))
+
+
+def test_bins_hold_each_update_once() -> None:
+    found = bins(HUNT, T, 0.002)
+    assert [(b.start, b.announcements, b.withdrawals) for b in found] == [
+        (0.0, 0, 3),
+        (0.002, 1, 2),
+        (0.004, 0, 1),
+    ]
+    assert bins([], T, 0.002) == ()
+
+
+@pytest.mark.parametrize(("end", "width"), [(0.157, 0.005), (0.0, 5e-6), (8.592, 0.5), (0.04, 0.001)])
+def test_bin_widths_are_round(end: float, width: float) -> None:
+    assert bin_width(end) == pytest.approx(width)
+
+
+def test_the_graph_has_each_link_once_and_no_machines() -> None:
+    found = graph(inventory(), HUNT)
+    assert found.nodes == ("site1", "r1", "r2", "r3")
+    assert found.edges == {("site1", "r1"): 1, ("r1", "r2"): 3, ("r1", "r3"): 1, ("r2", "r3"): 2}
+    places = layout(found)
+    assert len({(round(x, 3), round(y, 3)) for x, y in places.values()}) == 4
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+    found = analyse(HUNT, prefix=P, routers=["r1", "r2", "r3"], origins={"site1"}, mrt="/x/hunt.mrt", drops=4)
+    page = write_report(tmp_path / "out", found, inventory(), BEFORE, HUNT)
+    assert (tmp_path / "out" / "hunt.png").read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,30})', text)
+    assert sources == ["data:image/png;base64,iVBORw0K"]
+    assert not re.search(r"https?://|url\(|@import|<script", text)
+    assert "65002 65003 65001 64500" in text
+    assert "missed 4 packets" in text
