@@ -193,30 +193,45 @@ class HuntRun:
             self._wire.wait(self._seen, RECHECK_S)
 
     def _until_gone(self, mark: int, *, everywhere: bool) -> None:
-        """Wait until the prefix is gone (or, at some sites only, until all is at rest without them)."""
+        """Wait until the prefix is gone (or, at some sites only, until all is at rest without them).
 
-        def left(rows: list[RibRow]) -> str | None:
-            if everywhere and rows:
-                return f"{rows[0].node} still holds it from {rows[0].from_}"
+        RIBs are not read before the wire says so: reading would slow down what is being measured.
+        """
+
+        def by_wire() -> str | None:
+            if mark and self._holding.last_seq <= mark:
+                return "no UPDATE has left our sites"
             held = self._holding.held()
             if everywhere and held:
                 return f"{held[0].sender} has not withdrawn it from {held[0].receiver}"
-            return None if self._holding.last_seq > mark or not mark else "no UPDATE has left our sites"
+            return None
+
+        def by_ribs(rows: list[RibRow]) -> str | None:
+            if everywhere and rows:
+                return f"{rows[0].node} still holds it from {rows[0].from_}"
+            return None
 
         ends = self._clock() + self._deadline_s
-        while (reason := self._unrest(left)) is not None:
+        while (reason := self._unrest(by_ribs, by_wire)) is not None:
             if self._clock() >= ends:
                 raise HuntError(f"{self._prefix} is not gone after {self._deadline_s:g} s: {reason}")
             self._wire.wait(self._seen, RECHECK_S)
 
-    def _unrest(self, also: Callable[[list[RibRow]], str | None]) -> str | None:
+    def _unrest(
+        self,
+        by_ribs: Callable[[list[RibRow]], str | None],
+        by_wire: Callable[[], str | None] = lambda: None,
+    ) -> str | None:
         """Return why the state is not the wanted one at rest; None when it is, and nothing came meanwhile."""
         before = self._holding.last_seq
         self._catch_up()
         if self._holding.last_seq != before:
             return "UPDATEs are still coming"
+        reason = by_wire()
+        if reason is not None:
+            return reason
         rows = [row for row in self._ribs(self._prefix) if row.prefix == self._prefix]
-        reason = also(rows) or unsettled(rows, self._holding.held(), self._routers)
+        reason = by_ribs(rows) or unsettled(rows, self._holding.held(), self._routers)
         if reason is None:
             self._catch_up()
             if self._holding.last_seq != before:
