@@ -73,7 +73,7 @@ def detect() -> Host:
     refusal = _refusal(Privilege.SINGLE)
     if refusal is None:
         return Host(Privilege.SINGLE, (SINGLE_WARNING,))
-    raise HostRefusesError(_explain(refusal, _sysctl))
+    raise HostRefusesError(explain(refusal, _sysctl))
 
 
 def search_path() -> str:
@@ -109,7 +109,7 @@ def _sysctl(name: str) -> str | None:
     return path.read_text().strip() if path.exists() else None
 
 
-def _explain(refusal: str, sysctl: Callable[[str], str | None]) -> str:
+def explain(refusal: str, sysctl: Callable[[str], str | None]) -> str:
     """Name the settings that forbid user namespaces; ``sysctl`` maps a name to its value, or None."""
     wrong = [f"{name}={allows}" for name, (forbids, allows) in _FORBIDDING.items() if sysctl(name) == forbids]
     if wrong:

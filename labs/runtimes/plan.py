@@ -120,6 +120,8 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(kind: type, value: Any) -> Any:
+    if kind is object:  # a label or variable of any type
+        return value
     if issubclass(kind, Path):
         return kind(value)
     raise TypeError(f"cannot read {kind.__name__}")
