@@ -106,7 +106,8 @@ def _run(
     except TimeoutError as error:
         raise ReaderUnreachableError(f"{where}: no answer within {deadline_s:g} s") from error
     except SpeakerDownError as error:
-        raise ReaderUnreachableError(f"{where}: {error}; is it running?") from error
+        # gRPC's own words are long, and name the same socket three times; they stay in the cause.
+        raise ReaderUnreachableError(f"{where}: nobody answers; is it running?") from error
     except SpeakerError as error:
         raise ReaderRefusedError(f"{where}: {error}") from error
     except DecodeError as error:
