@@ -129,7 +129,7 @@ def remove(runtime: Path) -> None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LabStartError(
             f"cannot make {folder} for the lab's logs and state: {error.strerror}; "

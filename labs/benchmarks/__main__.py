@@ -1,0 +1,49 @@
+"""``scripts/bench``: run the comparisons, print raw samples and ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from labs.benchmarks import propagation, startup
+from labs.benchmarks.samples import as_json, table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Measure what was asked for and print it."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=["propagation", "startup"], default=[], metavar="WHAT",
+                        help="propagation (API call to the last peer's Loc-RIB) or startup (lab up); both by default")  # fmt: skip
+    parser.add_argument("--runs", type=int, default=5, help="samples of each (default 5)")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[10, 50, 200], help="routers in a started lab"
+    )
+    parser.add_argument("--json", action="store_true", help="raw samples (seconds) and ratios as JSON")
+    options = parser.parse_args()
+    what = options.what or ["propagation", "startup"]
+    console = Console(stderr=options.json, width=160)
+    comparisons = []
+    if "propagation" in what:
+        comparisons += propagation.measure_all(ROOT / "topologies", options.runs)
+        console.print(table(comparisons, "From a call to the last peer's Loc-RIB"))
+    if "startup" in what:
+        started = startup.measure(options.sizes, options.runs)
+        console.print(table(started, "A lab's start"))
+        comparisons += started
+    if options.json:
+        print(json.dumps([as_json(c) for c in comparisons], indent=2))
+    else:
+        for c in comparisons:
+            console.print(f"raw, s: {c.name}: {[round(s, 4) for s in c.samples]}")
+            console.print(f"raw, s: {c.floor_name}: {[round(s, 4) for s in c.floor]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
