@@ -106,8 +106,11 @@ def at(report: ChangeSetReport, site: str) -> str:
 def play(scenario: Callable[[Path, FakeAgent, FakeAgent], Awaitable[None]], folder: Path) -> None:
     async def run() -> None:
         one, two = FakeAgent("site1", folder / "1.sock"), FakeAgent("site2", folder / "2.sock")
-        async with one, two:
+        await asyncio.gather(one.up(), two.up())
+        try:
             await scenario(folder / "herald.db", one, two)
+        finally:
+            await asyncio.gather(one.down(), two.down())
 
     asyncio.run(run())
 

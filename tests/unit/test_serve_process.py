@@ -119,6 +119,13 @@ def test_it_ends_in_order_though_somebody_waits(folder: Path) -> None:
             waiting = asyncio.create_task(serve.over(change_set))
             found = (await serve.call("GET", f"/herald/v1/change-sets/{change_set}?wait=0.5")).json()
             assert found["state"] in ("queued", "rolling")
+            second = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", PROGRAM, str(folder / "state"), str(folder / "api.sock"),
+                stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            _, err = await second.communicate()
+            assert second.returncode == 1, "one socket, one controller"
+            assert b"somebody already listens on" in err
             serve.process.send_signal(signal.SIGTERM)
             out, err = await serve.process.communicate()
             assert (await waiting)["state"] == "rolling", "who waited is answered"
@@ -187,20 +194,6 @@ def test_the_database_deleted_withdraws_nothing(folder: Path, empty_database: Pa
                 assert "conflict" in found["reason"]
             assert len(agent.commands) == sent
             assert agent.status().sent == {CIDR: (64500,)}
-
-    asyncio.run(scenario())
-
-
-def test_only_one_controller_serves_a_socket(folder: Path) -> None:
-    async def scenario() -> None:
-        async with serving(folder):
-            second = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", PROGRAM, str(folder / "state"), str(folder / "api.sock"),
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            _, err = await second.communicate()
-            assert second.returncode == 1
-            assert b"somebody already listens on" in err
 
     asyncio.run(scenario())
 
