@@ -52,6 +52,10 @@ class TcpStream:
         self._fin: int | None = None
         self._ended = False
 
+    def begun_otherwise(self, isn: int) -> bool:
+        """Whether a SYN with another sequence number began this stream: ``isn`` is a new connection's."""
+        return self._isn is not None and self._isn != isn
+
     def begin(self, isn: int) -> None:
         """Take a SYN's sequence number; the same one again (a retransmission) changes nothing."""
         if isn != self._isn:
