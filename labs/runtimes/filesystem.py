@@ -138,16 +138,32 @@ def name_service(node: str) -> dict[str, str]:
 def _unfold(shadow: Path, folder: str, relative: PurePosixPath) -> None:
     """Make ``relative`` in the shadow a folder of its own with a link to each entry of the original."""
     (shadow / relative).mkdir(exist_ok=True)
-    original = shadow / HOST / relative
-    if not original.is_dir() or not os.access(original, os.R_OK | os.X_OK):
-        return
-    for entry in os.scandir(original):
-        # A link is copied as it is: a relative one would not lead to its goal from elsewhere.
-        goal = f"{folder}/{HOST}/{relative / entry.name}"
-        if entry.is_symlink():
-            goal = os.readlink(entry.path)  # noqa: PTH115
-        if entry.name != HOST:
-            (shadow / relative / entry.name).symlink_to(goal)
+    descriptor = os.open(shadow / relative, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name, goal in _links(folder, relative, str(shadow / HOST / relative)):
+            os.symlink(goal, name, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_known_links: dict[tuple[str, PurePosixPath], list[tuple[str, str]]] = {}
+"""What :func:`_links` found before: hundreds of nodes have the same hundreds of entries in ``/etc``."""
+
+
+def _links(folder: str, relative: PurePosixPath, original: str) -> list[tuple[str, str]]:
+    """Return name and goal of the links that stand for the entries of ``original``."""
+    known = _known_links.get((folder, relative))
+    if known is not None:
+        return known
+    found = []
+    if Path(original).is_dir() and os.access(original, os.R_OK | os.X_OK):
+        for entry in os.scandir(original):
+            # A link is copied as it is: a relative one would not lead to its goal from elsewhere.
+            own = os.readlink(entry.path) if entry.is_symlink() else None  # noqa: PTH115
+            if entry.name != HOST:
+                found.append((entry.name, own or f"{folder}/{HOST}/{relative / entry.name}"))
+    _known_links[folder, relative] = found
+    return found
 
 
 def _make_place(place: Path, target: str, view: View) -> None:
