@@ -15,10 +15,13 @@ def test_what_ends_a_task_is_told_and_the_task_starts_again() -> None:
     starts: list[int] = []
     ended: list[str] = []
 
+    third = asyncio.Event()
+
     async def fragile() -> NoReturn:
         starts.append(1)
         if len(starts) < 3:
             raise ZeroDivisionError("of all things")
+        third.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -28,9 +31,7 @@ def test_what_ends_a_task_is_told_and_the_task_starts_again() -> None:
     async def scenario() -> None:
         keeper = asyncio.create_task(keep_running("fragile", fragile))
         async with asyncio.timeout(10):
-            while len(starts) < 3:
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0)
+            await third.wait()
         keeper.cancel()
         with pytest.raises(asyncio.CancelledError):
             await keeper
