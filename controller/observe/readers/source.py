@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -140,10 +141,15 @@ class Source:
 def source_of(inventory: Inventory, node: str) -> Source:
     """Return the source for ``node``; raises InventoryError for an unknown one."""
     found = inventory.node(node)
-    owners = {
+    return Source(found.name, found.daemon, _owners(inventory))
+
+
+@functools.lru_cache(maxsize=4)
+def _owners(inventory: Inventory) -> Mapping[str, str]:
+    """Return address → node; once an inventory, since all of its nodes' readers ask for it."""
+    return {
         str(ipaddress.ip_interface(address).ip): owner.name
         for owner in inventory.nodes
         for interface in owner.interfaces
         for address in interface.addresses
     }
-    return Source(found.name, found.daemon, owners)
