@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from controller.agent.config import MachineConfig
 from controller.agent.reconcile import MachineFacts
 from controller.bgp import Family, Prefix, family_of
-from controller.machine.kernel_routes import KernelRoute
+from controller.machine.routes import KernelRoute
 
 
 def forward_routes(machines: Iterable[tuple[MachineConfig, MachineFacts]]) -> frozenset[KernelRoute]:

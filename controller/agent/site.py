@@ -24,7 +24,8 @@ from controller.agent.report import Report
 from controller.agent.site_state import Projections
 from controller.agent.speaker_link import SpeakerLink
 from controller.machine.errors import KernelRoutesError
-from controller.machine.kernel_routes import FORWARD_PROTOCOL, KernelRoute, set_routes
+from controller.machine.kernel_routes import set_routes
+from controller.machine.routes import FORWARD_PROTOCOL, KernelRoute
 from controller.observe.rib import RibRow
 from controller.speakers.exabgp import ExabgpSpeaker
 from controller.speakers.protocol import Speaker

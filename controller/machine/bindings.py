@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from controller.bgp import Prefix
-from controller.machine.kernel_routes import KernelRoute
+from controller.machine.routes import KernelRoute
 from controller.transport.messages import BindingItem, BindingSet
 
 

@@ -19,7 +19,8 @@ from controller.logs import configure_logging
 from controller.machine.bindings import refusal, routes_for
 from controller.machine.errors import MachineError
 from controller.machine.journal import read_bindings, write_bindings
-from controller.machine.kernel_routes import MACHINE_PROTOCOL, set_routes
+from controller.machine.kernel_routes import set_routes
+from controller.machine.routes import MACHINE_PROTOCOL
 from controller.transport.errors import TransportGarbledError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
 from controller.transport.messages import BindingAck, BindingSet

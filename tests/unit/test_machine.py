@@ -14,7 +14,7 @@ from controller.bgp import Family, Prefix
 from controller.machine.bindings import EMPTY, binding_set, refusal, routes_for
 from controller.machine.errors import MachineJournalError
 from controller.machine.journal import read_bindings, write_bindings
-from controller.machine.kernel_routes import KernelRoute, batch_for
+from controller.machine.routes import KernelRoute, batch_for
 from controller.snapshots.projection import SiteBinding
 from controller.transport.messages import BindingItem
 
