@@ -7,6 +7,7 @@ past the deadline, and answered the moment the machine goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -47,10 +48,18 @@ class MachineTracker:
         self._target_set: BindingSet | None = None
         self._puts = 0
         self._work = asyncio.Event()
+        self._round = 0  # questions of an earlier round prove nothing about what was asked since
+        self._fresh_round = -1
+        self._ask = asyncio.Event()
 
     def facts(self) -> MachineFacts:
         """Return what the plan is made from."""
-        return MachineFacts(self.config.name, self._live, self._held)
+        return MachineFacts(self.config.name, self._live, self._held, fresh=self._fresh_round == self._round)
+
+    def refresh(self) -> None:
+        """Ask the machine anew at once: until it answers, it does not count for a new route."""
+        self._round += 1
+        self._ask.set()
 
     def status(self) -> MachineStatus:
         """Return what the site's report says of it."""
@@ -81,7 +90,8 @@ class MachineTracker:
     async def _watch(self) -> None:
         """Ask the machine what it holds, a few times within each deadline."""
         while True:
-            puts = self._puts
+            puts, asked_in = self._puts, self._round
+            self._ask.clear()
             question = asyncio.ensure_future(self._link.get())
             try:
                 done, _ = await asyncio.wait({question}, timeout=0.75 * self._deadline_s)
@@ -97,7 +107,9 @@ class MachineTracker:
             if puts == self._puts:  # else the answer may be older than what the machine was given since
                 self._know(ack)
             self._set_live(True)
-            await asyncio.sleep(0.25 * self._deadline_s)
+            self._answered(asked_in)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ask.wait(), 0.25 * self._deadline_s)
 
     async def _sync(self) -> None:
         """Give the machine its set whenever it holds another."""
@@ -111,6 +123,7 @@ class MachineTracker:
             target = self._target
             self._held &= target  # from now on it may hold either
             self._puts += 1
+            asked_in = self._round
             try:
                 answer = await self._link.put(offered)
             except TransportError as error:
@@ -122,6 +135,7 @@ class MachineTracker:
                 continue
             self._puts += 1
             self._know(answer, {offered.hash: target})
+            self._answered(asked_in)
             self._work.set()  # the target may have changed meanwhile
 
     def _know(self, ack: BindingAck, known: dict[str, frozenset[SiteBinding]] | None = None) -> None:
@@ -138,6 +152,13 @@ class MachineTracker:
             self._work.set()
         if changed:
             self._changed()
+
+    def _answered(self, asked_in: int) -> None:
+        """Note the answer to a question of the round ``asked_in``."""
+        if asked_in > self._fresh_round:
+            self._fresh_round = asked_in
+            if asked_in == self._round:
+                self._changed()
 
     def _set_live(self, live: bool) -> None:
         if live == self._live:

@@ -21,11 +21,16 @@ from controller.transport.messages import Waiting
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """One machine. ``held``: what it acknowledged last, as far as it is known; empty if it is not."""
+    """One machine. ``held``: what it acknowledged last, as far as it is known; empty if it is not.
+
+    ``fresh``: it has answered a question that was asked after the last command. What it said before is
+    no ground to announce on: it may have stopped since, and count as live until its deadline.
+    """
 
     name: str
     live: bool
     held: frozenset[SiteBinding]
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def reconcile(facts: Facts) -> Plan:
 def stands(facts: Facts, prefix: Prefix) -> str | None:
     """Return why the desired route for ``prefix`` has no announce quorum, or None when it has one.
 
-    A site without machines needs none.
+    A site without machines needs none. For a route that is not announced yet only fresh machines count.
     """
     if not facts.machines:
         return None
@@ -101,7 +106,8 @@ def stands(facts: Facts, prefix: Prefix) -> str | None:
     live = [m for m in facts.machines if m.live]
     if not live:
         return "no machine of the site answers"
-    holding = sum(1 for m in live if needs <= m.held)
+    standing = any(r.prefix == prefix for r in facts.announced or ())
+    holding = sum(1 for m in live if needs <= m.held and (m.fresh or standing))
     if holding < quorum(len(live)):
         return f"{holding} of {len(live)} live machines hold its bindings, {quorum(len(live))} must"
     return None

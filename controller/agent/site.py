@@ -73,6 +73,9 @@ class Site:
                 log.warning("command not journalled", reason=str(error))
                 current = self._journal.state.hash_of(command.account_id)
                 return Receipt(command.site, command.generation, "refused", str(error), current)
+            # Before the new plan is made: an announcement needs machines that answer from now on.
+            for machine in self._machines:
+                machine.refresh()
             self._wake.set()
         log.info(
             "command",
