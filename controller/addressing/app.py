@@ -115,7 +115,8 @@ def _unavailable(request: Request, error: Exception) -> Response:
 
 
 def _crashed(request: Request, error: Exception) -> Response:
-    log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    # The traceback is in the server's own record: Starlette raises the error again for it.
+    log.error("request failed", method=request.method, path=request.url.path, error=repr(error))
     return refusal_response(
         Refusal(
             Kind.INTERNAL,

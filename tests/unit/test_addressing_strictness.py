@@ -1,0 +1,172 @@
+"""What a route does not declare is refused: a walk over all routes, those of other packages among them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Query, Response
+from starlette.routing import Route
+
+from controller.addressing.auth import CallerDep
+from controller.addressing.envelope import json_response
+from controller.addressing.later import LATER
+from controller.addressing.strict import LARGEST_BODY
+from tests.addressing_api import Api, furnished, running_api
+
+extra = APIRouter(prefix="/herald/v1/extra")
+
+
+@extra.get("/{thing}")
+def read_thing(thing: str, caller: CallerDep, wait: Annotated[float, Query(ge=0)] = 0.0) -> Response:
+    return json_response({"thing": thing, "wait": wait})
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    with running_api(tmp_path_factory.mktemp("strict"), extra_routers=[extra]) as running:
+        running.ids = furnished(running)
+        yield running
+
+
+def operations(api: Api) -> list[tuple[str, str, dict]]:
+    """Every (method, path, description) of the API, with the ids of real objects filled in."""
+    values = {
+        "account_id": "acme", "prefix_id": api.ids["prefix"], "bgp_prefix_id": api.ids["bgp"],
+        "binding_id": api.ids["binding"], "token_id": "none", "thing": "x",
+    }  # fmt: skip
+    return [
+        (method.upper(), path.format(**values), operation)
+        for path, methods in api.app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def parameters(operation: dict) -> list[str]:
+    return [p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"]
+
+
+def test_the_walk_covers_every_route_that_there_is(api: Api) -> None:
+    described = set(api.app.openapi()["paths"])
+    hidden = {*LATER, "/client/v4/zones/{rest:path}", "/openapi.json"}
+    routes = {r.path for r in _routes(api.app.router.routes)}
+    assert routes - hidden == described and len(described) > 15
+
+
+def _routes(routes):
+    for route in routes:
+        if isinstance(route, Route):
+            yield route
+        else:  # an included router
+            yield from route.effective_route_contexts()
+
+
+def test_unknown_empty_and_repeated_parameters_are_named_and_change_nothing(api: Api) -> None:
+    before = api.counts()
+    with api.http() as http:
+        for method, path, operation in operations(api):
+            known = parameters(operation)
+            bad = {"pending_delete": "", "pending_delete=": "", "pending_delete=true": ""}
+            for name in known:
+                bad |= {f"{name}=": name, f"{name}": name, f"{name}=1&{name}=1": name}
+            for query, name in bad.items():
+                answer = http.request(method, f"{path}?{query}")
+                assert answer.status_code == 400, (method, path, query, answer.text)
+                (error,) = answer.json()["errors"]
+                assert error["source"]["pointer"] == f"/query/{name or 'pending_delete'}", (
+                    method,
+                    path,
+                    query,
+                )
+                assert error["code"] >= 1000
+    assert api.counts() == before
+
+
+def test_a_good_parameter_still_passes(api: Api) -> None:
+    with api.http() as http:
+        assert http.get("/herald/v1/extra/a?wait=1.5").json() == {"thing": "a", "wait": 1.5}
+        assert http.get("/herald/v1/extra/a?wait=soon").status_code == 400
+        assert http.get("/herald/v1/extra/a?wait=1&%77ait=2").status_code == 400
+
+
+BODIES = [
+    b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b"NaN", b'{"a": NaN}', b"[" * 100_000,
+    b'{"unknown": 1}', b'{"cidr": "192.0.2.0/24", "cidr": "198.18.0.0/24"}',
+    b'{"advertised": "true"}', b'{"advertised": 1, "sites": null}', b'{"id": "x", "name": 5}',
+    b'{"name": "\\ud800"}', b'{"description": null}', b'{"asn": 1' + b"0" * 5000 + b"}",
+]  # fmt: skip
+
+
+def test_malformed_bodies_are_refused_by_every_write_and_change_nothing(api: Api) -> None:
+    before = api.counts()
+    tried = 0
+    with api.http() as http:
+        for method, path, operation in operations(api):
+            if "requestBody" not in operation:
+                continue
+            for body in BODIES:
+                answer = http.request(
+                    method, path, content=body, headers={"Content-Type": "application/json"}
+                )
+                assert 400 <= answer.status_code < 500, (method, path, body[:40], answer.text)
+                assert answer.json()["errors"][0]["message"]
+                tried += 1
+    assert tried > 150 and api.counts() == before
+
+
+def test_an_unknown_or_mistyped_field_is_named(api: Api) -> None:
+    path = "/client/v4/accounts/acme/addressing/prefixes"
+    with api.http() as http:
+        answer = http.post(path, json={"cidr": 5, "asn": "64500", "colour": "red"})
+        assert {e["source"]["pointer"] for e in answer.json()["errors"]} == {"/cidr", "/asn", "/colour"}
+        for asn in (True, 1.0, "1"):
+            answer = http.post(path, json={"cidr": "198.18.0.0/24", "asn": asn})
+            assert (answer.status_code, answer.json()["errors"][0]["source"]["pointer"]) == (400, "/asn")
+
+
+def test_a_body_of_another_type_or_where_none_is_taken(api: Api) -> None:
+    path = "/client/v4/accounts/acme/addressing/prefixes"
+    with api.http() as http:
+        form = http.post(path, data={"cidr": "198.18.0.0/24"})
+        assert form.status_code == 415
+        assert http.request("GET", path, content=b'{"cidr": 1}').status_code == 400
+        empty = http.request("GET", path, content=b"", headers={"Content-Type": "application/json"})
+        assert empty.status_code == 200  # the SDK sends this
+
+
+def test_a_huge_body_is_refused(api: Api) -> None:
+    path = "/client/v4/accounts/acme/addressing/prefixes"
+    with api.http() as http:
+        answer = http.post(
+            path, content=b" " * (LARGEST_BODY + 1), headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 413
+
+
+def test_nobody_learns_anything_without_a_token(api: Api) -> None:
+    with api.http(token="wrong") as http:
+        everything = [(m, p) for m, p, _ in operations(api)] + [("GET", "/nowhere"), ("GET", "/openapi.json")]
+        for method, path in everything:
+            answer = http.request(method, f"{path}?x", content=b"{")
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        for header in ("", "Bearer", "Basic abc", f"Token {api.token}"):
+            answer = http.get("/herald/v1/caller", headers={"Authorization": header})
+            assert answer.status_code == 401, header
+
+
+def test_unknown_paths_and_methods_answer_in_the_envelope(api: Api) -> None:
+    with api.http() as http:
+        for method, path, status in (("GET", "/client/v4/x", 404), ("PUT", "/herald/v1/accounts", 405)):
+            answer = http.request(method, path)
+            assert answer.status_code == status
+            assert answer.json()["success"] is False and answer.json()["result"] is None
+
+
+def test_ids_of_any_shape_are_just_not_found(api: Api) -> None:
+    with api.http() as http:
+        for odd in ("x" * 500, "%00", "%F0%9F%92%A9", "..%2f", "' OR 1=1 --", "%FF"):
+            answer = http.get(f"/client/v4/accounts/acme/addressing/prefixes/{odd}")
+            assert answer.status_code in (400, 404), (odd, answer.text)
+            assert not re.search("Traceback|sqlite", answer.text)

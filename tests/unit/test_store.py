@@ -1,0 +1,195 @@
+"""The store: migrations, durability settings, transactions."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+
+import controller.addressing.tables as addressing
+from controller.store import (
+    Base,
+    DatabaseVersionError,
+    NestedWriteError,
+    Store,
+    StoreError,
+    StoreUnavailableError,
+    UtcDateTime,
+    open_store,
+)
+from controller.store.migrate import revisions
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    opened = open_store(tmp_path / "herald.db")
+    yield opened
+    opened.close()
+
+
+def account(id_: str) -> addressing.AccountRow:
+    return addressing.AccountRow(id=id_, name="Acme", created_at=NOW)
+
+
+def test_migrations_give_exactly_the_tables_that_the_code_has(tmp_path: Path) -> None:
+    for room in ("controller.snapshots.tables", "controller.rollout.tables"):
+        importlib.import_module(room)
+    open_store(tmp_path / "herald.db").close()
+    with create_engine(f"sqlite:///{tmp_path / 'herald.db'}").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_opening_again_keeps_everything_and_migrates_nothing(tmp_path: Path, monkeypatch) -> None:
+    first = open_store(tmp_path / "herald.db")
+    with first.write() as session:
+        session.add(account("acme"))
+    first.close()
+    monkeypatch.setattr("alembic.command.upgrade", lambda *_: pytest.fail("nothing is to be migrated"))
+    again = open_store(tmp_path / "herald.db")
+    with again.read() as session:
+        assert session.get_one(addressing.AccountRow, "acme").created_at == NOW
+    again.close()
+
+
+def test_migrations_are_one_line_of_revisions_named_after_their_files() -> None:
+    before = None
+    for revision in revisions():
+        (path,) = Path(importlib.import_module("controller.store.migrations.versions").__path__[0]).glob(
+            f"v{revision}_*.py"
+        )
+        module = importlib.import_module(f"controller.store.migrations.versions.{path.stem}")
+        assert (module.revision, module.down_revision) == (revision, before)
+        before = revision
+
+
+def test_the_file_is_private_and_every_commit_reaches_the_disk(store: Store) -> None:
+    assert store.path.stat().st_mode & 0o777 == 0o600
+    with store.read() as session:
+        settings = [
+            session.execute(text(f"PRAGMA {p}")).scalar()
+            for p in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert settings == ["wal", 2, 1]
+
+
+def test_an_exception_in_a_write_leaves_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.write() as session:
+        session.add(account("acme"))
+        session.flush()
+        raise RuntimeError
+    with store.read() as session:
+        assert session.get(addressing.AccountRow, "acme") is None
+
+
+def test_a_reader_sees_one_state_and_cannot_write(store: Store) -> None:
+    with store.read() as reader:
+        assert reader.get(addressing.AccountRow, "acme") is None
+        with store.write() as writer:
+            writer.add(account("acme"))
+        assert reader.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
+        with pytest.raises(OperationalError, match="readonly"):
+            reader.execute(text("DELETE FROM accounts"))
+
+
+def test_foreign_keys_hold(store: Store) -> None:
+    with pytest.raises(IntegrityError), store.write() as session:
+        session.add(
+            addressing.TokenRow(id="t", hash="h", role="customer", account_id="nobody", created_at=NOW)
+        )
+
+
+def test_events_cannot_be_changed_or_removed(store: Store) -> None:
+    with store.write() as session:
+        session.add(
+            addressing.EventRow(
+                at=NOW,
+                actor="a",
+                origin="o",
+                action="x",
+                object_kind="k",
+                object_id="i",
+                reason="r",
+                detail={},
+            )
+        )
+    for statement in ("DELETE FROM events", "UPDATE events SET actor = 'b'"):
+        with pytest.raises(IntegrityError, match="append-only"), store.write() as session:
+            session.execute(text(statement))
+
+
+def test_a_write_inside_a_write_is_told_instead_of_waiting_for_itself(store: Store) -> None:
+    with store.write(), pytest.raises(NestedWriteError), store.write():
+        pass
+    with store.write() as session:  # and the lock is free again
+        session.add(account("acme"))
+
+
+def test_writers_of_many_threads_all_get_their_turn(store: Store) -> None:
+    def add(index: int) -> None:
+        with store.write() as session:
+            count = session.execute(text("SELECT count(*) FROM accounts")).scalar() or 0
+            session.add(account(f"a{index}-{count}"))
+
+    threads = [threading.Thread(target=add, args=(i,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.read() as session:
+        ids = session.execute(text("SELECT id FROM accounts")).scalars().all()
+    assert sorted(int(i.split("-")[1]) for i in ids) == list(range(20))
+
+
+def test_a_newer_releases_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    opened = open_store(tmp_path / "herald.db")
+    with opened.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    opened.close()
+    with pytest.raises(DatabaseVersionError, match="9999"):
+        open_store(tmp_path / "herald.db")
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "herald.db"
+    path.write_text("this is no database, and long enough to be seen as such" * 20)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="is not a database"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_path_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailableError, match="cannot open the database"):
+        open_store(tmp_path / "file" / "herald.db")
+
+
+def test_times_are_kept_in_utc_and_naive_ones_refused() -> None:
+    kept = UtcDateTime().process_bind_param(NOW, None)
+    assert kept == "2026-01-02T03:04:05.678901Z"
+    assert UtcDateTime().process_result_value(kept, None) == NOW
+    with pytest.raises(ValueError, match="time zone"):
+        UtcDateTime().process_bind_param(NOW.replace(tzinfo=None), None)
+
+
+def test_damage_in_a_migration_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch) -> None:
+    def half(*_: object) -> None:
+        raise DatabaseError("CREATE", None, Exception("disk I/O error"))
+
+    monkeypatch.setattr("alembic.op.create_index", half)
+    with pytest.raises(StoreError):
+        open_store(tmp_path / "herald.db")
+    monkeypatch.undo()
+    opened = open_store(tmp_path / "herald.db")
+    with opened.read() as session:
+        assert session.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
+    opened.close()
