@@ -11,7 +11,7 @@ def _daemons(place: Place) -> tuple[Daemon, ...]:
     argv = (*place.spec.entrypoint, *place.spec.cmd)
     if not argv:
         return ()
-    return (Daemon(PurePosixPath(argv[0]).name, argv, lambda: True, env=dict(place.spec.env)),)
+    return (Daemon(PurePosixPath(argv[0]).name, argv, lambda: True),)
 
 
 KIND = Kind("linux", "", _daemons)

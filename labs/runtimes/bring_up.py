@@ -67,11 +67,8 @@ class Lab:
         self._make_nodes()
         self._make_links()
         self._set_up_nodes()
-        import importlib.util  # noqa: PLC0415  (until the capture is there)
-
-        if importlib.util.find_spec("controller.observe.capture"):
-            self._begin([self._capture()])
-            self._await("capture", ["capture"])
+        self._begin([self._capture()])
+        self._await("capture", ["capture"])
         daemons, ours = self._daemons(), [*self._machines(), *self._agents()]
         self._begin([*daemons, *ours])
         self._await("daemons", [spec.name for spec in daemons])
@@ -231,7 +228,7 @@ class Lab:
         return ProcessSpec(
             f"{name}/{daemon.name}",
             daemon.argv,
-            {**self.env, **daemon.env},
+            {**self.env, **node.spec.env, **daemon.env},
             self.paths.log(name, daemon.name),
             node=name,
             space=node.space,

@@ -194,7 +194,7 @@ def up(
     """
     from labs.topology import load_topology  # noqa: PLC0415  (YAML: not for commands that only look)
 
-    topology = load_topology(Path(path), variables=variables)
+    topology = load_topology(topology_file(Path(path)), variables=variables)
     return up_topology(topology, on_progress=on_progress, on_warning=on_warning, reconfigure=reconfigure)
 
 
@@ -219,8 +219,32 @@ def up_topology(
         if on_warning is not None:
             on_warning(text)
 
+    for text in (*topology.warnings, *unused(topology)):
+        warn(text)
     answer = launch.launch(topology, on_progress, warn)
     return RunningLab(runtime, warnings=[*warnings, *answer["warnings"]])
+
+
+def topology_file(path: Path) -> Path:
+    """Return ``path``, or the one topology file in the folder that it is."""
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.clab.yml"))
+    if len(found) != 1:
+        names = ", ".join(f.name for f in found) or "none"
+        raise NoLabError(f"{path} is a folder without exactly one *.clab.yml ({names}): name the file")
+    return found[0]
+
+
+def unused(topology: Topology) -> list[str]:
+    """Say what of a topology the netns runtime does not carry out."""
+    told = []
+    for node in topology.nodes:
+        if node.startup_delay:
+            told.append(f"node {node.name}: startup-delay is not used: daemons start together")
+        if node.user is not None:
+            told.append(f"node {node.name}: user is not used: daemons run as the lab's owner")
+    return told
 
 
 def labs() -> list[Status]:

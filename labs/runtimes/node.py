@@ -48,6 +48,11 @@ def make_node(
     spec: NodeSpec, kind: Kind, *, run: Path, staging: Path, accounts: Path, execution: Execution
 ) -> RunningNode:
     """Make a node's namespaces and its files; its links come after."""
+    if spec.network_mode not in (None, "none"):
+        raise SetupCommandError(
+            f"node {spec.name}: network-mode {spec.network_mode}: the netns runtime gives each node "
+            "a network of its own: use none"
+        )
     run.mkdir(parents=True)
     view = filesystem.View(spec.name, run, staging, spec.binds, kind.private, accounts)
 
