@@ -1,7 +1,8 @@
 """When the network has come to rest about a prefix, by its state and not by a pause (pure).
 
 At rest, each router holds exactly what its neighbours last sent, and has sent its neighbours what it now
-thinks best: nothing is in flight and nobody has anything left to say.
+thinks best: nothing is in flight and nobody has anything left to say. One thing cannot be seen so: a change
+and its undoing that are both still on their way to the same router. Look twice.
 """
 
 from __future__ import annotations

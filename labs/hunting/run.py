@@ -230,13 +230,16 @@ class HuntRun:
         reason = by_wire()
         if reason is not None:
             return reason
-        rows = [row for row in self._ribs(self._prefix) if row.prefix == self._prefix]
-        reason = by_ribs(rows) or unsettled(rows, self._holding.held(), self._routers)
-        if reason is None:
+        # Looked at twice: one look would not see an UPDATE and its undoing on their way together.
+        for _look in range(2):
+            rows = [row for row in self._ribs(self._prefix) if row.prefix == self._prefix]
+            reason = by_ribs(rows) or unsettled(rows, self._holding.held(), self._routers)
+            if reason is not None:
+                return reason
             self._catch_up()
             if self._holding.last_seq != before:
                 return "UPDATEs are still coming"
-        return reason
+        return None
 
     def _catch_up(self) -> CaptureStats:
         events, stats = self._wire.fetch(self._seen)
