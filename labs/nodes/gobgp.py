@@ -15,7 +15,8 @@ def _prepare(place: Place) -> None:
 def _daemons(place: Place) -> tuple[Daemon, ...]:
     command = ("/usr/bin/gobgpd", "--api-hosts", f"unix://{SOCKET}", "--pprof-disable", "-f", CONFIG)
     socket = place.run / "gobgp" / "gobgp.sock"
-    return (Daemon("gobgpd", command, lambda: accepts(socket)),)
+    # gobgpd does not start over the socket that a killed one left.
+    return (Daemon("gobgpd", command, lambda: accepts(socket), stale=(socket,)),)
 
 
 KIND = Kind("gobgp", "gobgpd", _daemons, config=CONFIG, prepare=_prepare)
