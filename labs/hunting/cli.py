@@ -66,7 +66,7 @@ def measure(
     """
     from controller.cli.client import Client  # noqa: PLC0415
     from controller.cli.output import progress  # noqa: PLC0415
-    from controller.observe.mrt import write_mrt  # noqa: PLC0415
+    from controller.observe.mrt_file import write_mrt  # noqa: PLC0415
     from controller.observe.readers import read_ribs  # noqa: PLC0415
     from labs.hunting.analysis import analyse, time_zero, updates_of  # noqa: PLC0415
     from labs.hunting.real import LabApi, LabRibWatch, LabWire  # noqa: PLC0415

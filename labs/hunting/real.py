@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections.abc import Sequence
 
 from controller.bgp import Prefix
 from controller.cli.client import Client
-from controller.observe.event import CaptureStats, Event
+from controller.observe.event import CaptureStats, Event, FibChange
 from controller.observe.inventory import Inventory
 from controller.observe.readers import ReaderError, read_node
 from controller.observe.rib import RibRow
@@ -65,8 +64,7 @@ class LabWire:
     def wait(self, after: int, seconds: float) -> None:
         """Return when there is an event after ``after``, or after ``seconds``."""
         with CaptureStream(self._socket) as stream:
-            stream.subscribe(after)
-            select.select([stream], [], [], seconds)
+            next(stream.events(after, timeout=seconds), None)
 
 
 class LabRibWatch:
@@ -79,6 +77,7 @@ class LabRibWatch:
         self._inventory = inventory
         self._prefix = prefix
         self._since = 0
+        self._lost = 0
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
         self._changes: list[int] = []
@@ -87,7 +86,8 @@ class LabRibWatch:
     def begin(self) -> None:
         """Note the time, and begin to look at the routers without a FIB."""
         self._since = time.time_ns()
-        with_fib = {node for _, node in self._fib()}
+        changes, self._lost = self._fib(0)
+        with_fib = {change.node for change in changes}
         for node in self._inventory.routers():
             if node.name not in with_fib:
                 thread = threading.Thread(target=self._look, args=(node.name,), name=f"rib-{node.name}")
@@ -95,13 +95,19 @@ class LabRibWatch:
                 thread.start()
 
     def end(self) -> list[int]:
-        """Stop looking; raises ReaderError when a router could not be read meanwhile."""
+        """Stop looking; nothing when the kernel lost changes meanwhile, since the last may be among them.
+
+        Raises ReaderError when a router could not be read meanwhile.
+        """
         self._over.set()
         for thread in self._threads:
             thread.join()
         if self._errors:
             raise self._errors[0]
-        return self._changes + [at for at, _ in self._fib() if at >= self._since]
+        changes, lost = self._fib(self._since)
+        if lost != self._lost:
+            return []
+        return self._changes + [change.at_ns for change in changes]
 
     def _look(self, node: str) -> None:
         before: Sequence[RibRow] | None = None
@@ -114,5 +120,6 @@ class LabRibWatch:
         except ReaderError as error:
             self._errors.append(error)
 
-    def _fib(self) -> list[tuple[int, str]]:
-        return []
+    def _fib(self, after_ns: int) -> tuple[list[FibChange], int]:
+        with CaptureStream(self._inventory.capture_socket) as stream:
+            return stream.fib(self._prefix, after_ns)
