@@ -40,5 +40,5 @@ class Watching:
         from controller.observe.watch import watch  # noqa: PLC0415
 
         with CaptureStream(self.inventory.capture_socket) as stream:
-            events = stream.events(self.last_seq, timeout_s=max(deadline - time.monotonic(), 0.0))
+            events = stream.events(self.last_seq, timeout=max(deadline - time.monotonic(), 0.0))
             return watch(events, self.inventory, self.prefix, on_line, before=self.before)
