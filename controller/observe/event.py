@@ -56,3 +56,14 @@ class CaptureStats(msgspec.Struct, frozen=True):
     sessions: int
     gaps: int
     """TCP streams in which bytes are missing (a drop, or a late start)."""
+    let_go: int = 0
+    """Events that are no longer kept, because the capture holds no more than it was told to."""
+
+
+class FibChange(msgspec.Struct, frozen=True):
+    """One change of a route in a node's main table; ``at_ns``: nanoseconds since the Unix epoch."""
+
+    at_ns: int
+    node: str
+    prefix: Prefix
+    action: Literal["add", "replace", "remove"]
