@@ -13,6 +13,8 @@ from collections import deque
 SLACK_NS = 1_000_000
 """How much later than its timestamp the kernel may count a packet, in nanoseconds."""
 
+_ALWAYS = 1 << 63
+
 Packet = tuple[int, str, bytes]
 """When it left (nanoseconds since the epoch), the node's name, the bytes from the IP header on."""
 
@@ -59,11 +61,15 @@ class Merge:
         """Whether a source holds packets that it had been given by the last check, unread."""
         return bool(self._sources[index].checks)
 
+    def safe_until(self) -> int:
+        """Return the time (nanoseconds since the epoch) up to which nothing more can come."""
+        return min((source.safe for source in self._sources), default=_ALWAYS) - SLACK_NS
+
     def ready(self) -> list[Packet]:
         """Return, in order, the packets that no older one can follow any more."""
         if not self._heap:
             return []
-        safe = min(source.safe for source in self._sources) - SLACK_NS
+        safe = self.safe_until()
         out = []
         while self._heap and self._heap[0][0] <= safe:
             out.append(heapq.heappop(self._heap)[3])

@@ -1,0 +1,135 @@
+"""What goes over ``capture.sock``: length-prefixed msgpack, requests by ``op``, answers by ``kind`` (pure).
+
+One connection may subscribe and ask at once: each frame says what it is. An answer to ``sync`` comes after
+all events up to its ``last_seq``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from controller.bgp import Prefix
+from controller.observe.errors import CaptureGarbledError
+from controller.observe.event import CaptureStats, Event, FibChange
+
+FRAME_LIMIT = 64 << 20
+"""The longest frame that a reader accepts, in bytes."""
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag_field="op", tag="subscribe"):
+    """Stream events from ``after`` + 1 on."""
+
+    after: int = 0
+
+
+class Stats(msgspec.Struct, frozen=True, tag_field="op", tag="stats"):
+    """Tell the counts now."""
+
+
+class Sync(msgspec.Struct, frozen=True, tag_field="op", tag="sync"):
+    """Tell the counts once everything that was sent before this question has been read."""
+
+
+class Fib(msgspec.Struct, frozen=True, tag_field="op", tag="fib"):
+    """Tell the changes of FIBs after ``after_ns``, of one prefix or (None) of all."""
+
+    prefix: Prefix | None = None
+    after_ns: int = 0
+
+
+Request = Subscribe | Stats | Sync | Fib
+
+
+class Events(msgspec.Struct, frozen=True, tag_field="kind", tag="events"):
+    """Some events, in order."""
+
+    events: list[Event]
+
+
+class RawEvents(msgspec.Struct, frozen=True, tag_field="kind", tag="events"):
+    """:class:`Events` as the server sends it: each event encoded once, when it was captured."""
+
+    events: list[msgspec.Raw]
+
+
+class StatsAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="stats"):
+    """The answer to ``stats``."""
+
+    stats: CaptureStats
+
+
+class SyncAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="sync"):
+    """The answer to ``sync``."""
+
+    stats: CaptureStats
+
+
+class FibAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="fib"):
+    """The answer to ``fib``; ``lost``: how often changes were lost, anywhere."""
+
+    changes: list[FibChange]
+    lost: int
+
+
+class LetGo(msgspec.Struct, frozen=True, tag_field="kind", tag="let-go"):
+    """Events that were asked for and are no longer kept: the stream goes on ``count`` events later."""
+
+    count: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="kind", tag="refused"):
+    """Why the connection ends; ``behind``: the reader was too slow."""
+
+    reason: str
+    behind: bool = False
+
+
+Answer = Events | StatsAnswer | SyncAnswer | FibAnswer | LetGo | Refused
+
+_encoder = msgspec.msgpack.Encoder()
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+def encode_frame(message: Request | Answer | RawEvents) -> bytes:
+    """Return a message as one frame."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+def decode_request(body: bytes) -> Request:
+    """Return a frame's body as a request; raises :class:`CaptureGarbledError`."""
+    try:
+        return _requests.decode(body)
+    except msgspec.MsgspecError as error:
+        raise CaptureGarbledError(f"this is no request of the capture's protocol: {error}") from error
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Return a frame's body as an answer; raises :class:`CaptureGarbledError`."""
+    try:
+        return _answers.decode(body)
+    except msgspec.MsgspecError as error:
+        raise CaptureGarbledError(f"this is no answer of the capture's protocol: {error}") from error
+
+
+class FrameBuffer:
+    """Cuts received bytes into frames' bodies."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes and return the bodies that are whole; raises :class:`CaptureGarbledError`."""
+        self._buffer += data
+        bodies, at = [], 0
+        while len(self._buffer) - at >= 4:
+            length = int.from_bytes(self._buffer[at : at + 4], "big")
+            if length > FRAME_LIMIT:
+                raise CaptureGarbledError(f"a frame of {length} bytes is longer than {FRAME_LIMIT}")
+            if len(self._buffer) - at - 4 < length:
+                break
+            bodies.append(bytes(self._buffer[at + 4 : at + 4 + length]))
+            at += 4 + length
+        del self._buffer[:at]
+        return bodies
