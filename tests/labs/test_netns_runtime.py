@@ -107,7 +107,7 @@ def test_sigkill_of_the_lab_leaves_nothing(ring: Path, victim: str) -> None:
     os.kill(dict(zip(("unshare", "process 1", "lab process"), chain, strict=True))[victim], signal.SIGKILL)
     wait_until(lambda: not lock.is_held(lab.runtime / "lab.lock"), "the lock is free")
     wait_until(lambda: not ours(), "no process is left")
-    assert not any(Path(f"/proc/{pid}").exists() for pid in daemons)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in daemons), "no daemon is left")
     again = labs.up(ring)  # does not stumble over what is left
     assert again.restarted is None
     again.down()
