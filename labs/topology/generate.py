@@ -1,6 +1,6 @@
 """Write whole labs: topology, configurations and README, the same bytes for the same arguments.
 
-``topologies/two-sites`` and ``topologies/clique`` are what this writes; ``herald lab generate`` writes others.
+``topologies/two-sites`` and ``topologies/clique`` are what this writes; ``herald lab generate`` writes more.
 """
 
 from __future__ import annotations

@@ -63,10 +63,10 @@ def clique_readme(n: int) -> str:
 
 ![the lab](clique.svg)
 
-{n} BIRD routers, r1 to r{n} (AS 65001 to {65000 + n}), each a neighbour of every other, with no policy between
-them. Our one site is a stub at r1: whoever reaches its prefixes does so through r1. When such a prefix is
-withdrawn, every router believes for a while that one of the others still has a way, and tries one stale path
-after another, each longer than the last: path hunting, in its worst case.
+{n} BIRD routers, r1 to r{n} (AS 65001 to {65000 + n}), each a neighbour of every other, with no policy
+between them. Our one site is a stub at r1: whoever reaches its prefixes does so through r1. When such a
+prefix is withdrawn, every router believes for a while that one of the others still has a way, and tries one
+stale path after another, each longer than the last: path hunting, in its worst case.
 
 ## Goals
 - Watch routers explore paths that no longer lead anywhere, in microseconds, on real daemons.
@@ -97,9 +97,9 @@ herald hunt 192.0.2.0/24 --report out
 | 8 | 325 to 484 | 38 to 61 | 9 |
 | 11 | 1,175 to 1,569 | 103 to 139 | 12 |
 
-Measured on two cores with BIRD 2.0.12, no MRAI, no link delay; the longest path goes through every router once,
-and ends in our own AS. It is over in a fraction of a second: BIRD sends at once. Nowhere near all simple paths
-are tried: routers answer faster than stale news can travel every way there is.
+Measured on two cores with BIRD 2.0.12, no MRAI, no link delay; the longest path goes through every router
+once, and ends in our own AS. It is over in a fraction of a second: BIRD sends at once. Nowhere near all
+simple paths are tried: routers answer faster than stale news can travel every way there is.
 
 ## Things to try
 - The same over IPv6: `herald hunt 2001:db8:1000::/48`.

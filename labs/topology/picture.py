@@ -26,7 +26,8 @@ class _Canvas:
         height = 40 if below else 28
         self.above.append(
             f'<rect x="{x - width / 2:.0f}" y="{y - height / 2:.0f}" width="{width}" height="{height}" '
-            f'rx="6" fill="{fill}"/><text x="{x:.0f}" y="{y + (-3 if below else 4):.0f}">{escape(name)}</text>'
+            f'rx="6" fill="{fill}"/>'
+            f'<text x="{x:.0f}" y="{y + (-3 if below else 4):.0f}">{escape(name)}</text>'
         )
         if below:
             self.above.append(f'<text class="s" x="{x:.0f}" y="{y + 13:.0f}">{escape(below)}</text>')
@@ -35,7 +36,8 @@ class _Canvas:
         width, height = self.size
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-            f'height="{height}">{_STYLE}<rect width="{width}" height="{height}" fill="#ffffff" stroke="none"/>\n'
+            f'height="{height}">{_STYLE}'
+            f'<rect width="{width}" height="{height}" fill="#ffffff" stroke="none"/>\n'
             + "\n".join(self.below + self.above)
             + "\n</svg>\n"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HOLD_TIME_S = 9
-"""Short, so that a silent neighbour is found in a lesson's time; keepalives each third of it (RFC 4271, 10)."""
+"""Seconds; short, so that a silent neighbour is found soon. Keepalives each third (RFC 4271 section 10)."""
 
 
 @dataclass(frozen=True, slots=True)
