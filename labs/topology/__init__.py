@@ -1,7 +1,7 @@
 """containerlab's YAML, read strictly into one model; generators of whole labs.
 
-``variables`` → ``marks`` (lines of keys) → ``schema`` (what is allowed) → ``inherit`` → ``check`` → ``model``.
-All pure but :func:`load_topology` and the generators' writing.
+``variables`` → ``marks`` (lines of keys) → ``schema`` (what is allowed), ``explain`` → ``inherit`` →
+``check`` → ``build`` → ``model``. Pure, except ``load`` (the file), ``build`` (what is bound), generators.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 LinkKind = Literal["veth", "host", "dummy"]
+StageName = Literal["create", "create-links", "configure", "healthy", "exit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,43 @@ class Bind:
     source: Path
     target: str
     read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Wait until ``node`` has come through ``stage``."""
+
+    node: str
+    stage: StageName
+
+
+@dataclass(frozen=True, slots=True)
+class StageExec:
+    """A command of a stage, split into words; ``target``: in the node or on the host; ``phase``: when."""
+
+    command: tuple[str, ...]
+    target: Literal["container", "host"]
+    phase: Literal["on-enter", "on-exit"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """A stage of a node's start: what it waits for, what it runs."""
+
+    name: StageName
+    wait_for: tuple[WaitFor, ...] = ()
+    exec: tuple[StageExec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A container's own check; times in seconds."""
+
+    test: tuple[str, ...]
+    start_period_s: int
+    interval_s: int
+    timeout_s: int
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +78,8 @@ class NodeSpec:
     network_mode: str | None = None
     startup_delay: float = 0.0
     vars: Mapping[str, object] = field(default_factory=dict)
+    stages: tuple[StageSpec, ...] = ()
+    healthcheck: HealthCheck | None = None
 
     @property
     def role(self) -> str:

@@ -5,11 +5,24 @@ What is accepted and not used stands in :data:`UNUSED`; a lab that relies on it 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    Tag,
+)
 
-Scalar = StrictStr | StrictInt | StrictFloat | StrictBool
+LONGEST_DELAY_S = 86_400
+"""Seconds that a node's start can be put off."""
+StageName = Literal["create", "create-links", "configure", "healthy", "exit"]
+PullPolicy = Literal["IfNotPresent", "ifnotpresent", "Never", "never", "Always", "always"]
 
 
 def _hyphens(name: str) -> str:
@@ -32,7 +45,7 @@ class WaitFor(Strict):
     """One ``wait-for`` of a stage."""
 
     node: StrictStr
-    stage: Literal["create", "create-links", "configure", "healthy", "exit"]
+    stage: StageName
 
 
 class StageExec(Strict):
@@ -63,11 +76,11 @@ class Stages(Strict):
 class HealthCheck(Strict):
     """A container's health check; times in seconds."""
 
-    test: list[StrictStr]
-    start_period: StrictInt = 0
-    interval: StrictInt = 30
-    timeout: StrictInt = 30
-    retries: StrictInt = 3
+    test: list[StrictStr] = Field(min_length=1)
+    start_period: StrictInt = Field(default=0, ge=0, le=LONGEST_DELAY_S)
+    interval: StrictInt = Field(default=30, ge=0, le=LONGEST_DELAY_S)
+    timeout: StrictInt = Field(default=30, ge=0, le=LONGEST_DELAY_S)
+    retries: StrictInt = Field(default=3, ge=0, le=10_000)
 
 
 class NodeKeys(Strict):
@@ -76,18 +89,18 @@ class NodeKeys(Strict):
     kind: StrictStr | None = None
     group: StrictStr | None = None
     image: StrictStr | None = None
-    image_pull_policy: Literal["IfNotPresent", "Never", "Always"] | None = None
+    image_pull_policy: PullPolicy | None = None
     binds: list[StrictStr] = Field(default_factory=list)
     exec: list[StrictStr] = Field(default_factory=list)
     cmd: StrictStr | None = None
     entrypoint: StrictStr | None = None
-    env: dict[str, Scalar | None] = Field(default_factory=dict)
+    env: dict[str, StrictStr | None] = Field(default_factory=dict)
     env_files: list[StrictStr] = Field(default_factory=list)
-    labels: dict[str, Scalar] = Field(default_factory=dict)
-    sysctls: dict[str, Scalar] = Field(default_factory=dict)
+    labels: dict[str, StrictStr] = Field(default_factory=dict)
+    sysctls: dict[str, StrictStr] = Field(default_factory=dict)
     user: StrictStr | None = None
     network_mode: StrictStr | None = None
-    startup_delay: StrictInt | None = Field(default=None, ge=0)
+    startup_delay: StrictInt | None = Field(default=None, ge=0, le=LONGEST_DELAY_S)
     stages: Stages | None = None
     healthcheck: HealthCheck | None = None
     config: Config | None = None
@@ -108,6 +121,16 @@ class NodeKeys(Strict):
     dns: dict[str, Any] | None = None
     aliases: list[StrictStr] | None = None
     certificate: dict[str, Any] | None = None
+    cgroup_parent: StrictStr | None = None
+    cgroupns_mode: StrictStr | None = None
+    components: list[Any] | None = None
+    credentials: dict[str, Any] | None = None
+    hostname: StrictStr | None = None
+    link_apply_mode: StrictStr | None = None
+    pid_mode: StrictStr | None = None
+    security_opts: list[StrictStr] | None = None
+    tmpfs: dict[str, Any] | None = None
+    volumes: list[StrictStr] | None = None
     type: StrictStr | None = None
     license: StrictStr | None = None
     position: StrictStr | None = None
@@ -119,11 +142,23 @@ class NodeKeys(Strict):
 
 UNUSED = (
     "ports", "mgmt_ipv4", "mgmt_ipv6", "cpu", "cpu_set", "memory", "shm_size", "cap_add", "devices",
-    "privileged", "restart_policy", "auto_remove", "runtime", "dns", "aliases", "certificate", "type",
-    "license", "position", "startup_config", "enforce_startup_config", "suppress_startup_config", "extras",
-    "env_files", "stages", "healthcheck", "user",
+    "privileged", "restart_policy", "auto_remove", "runtime", "dns", "aliases", "certificate",
+    "cgroup_parent", "cgroupns_mode", "components", "credentials", "hostname", "link_apply_mode", "pid_mode",
+    "security_opts",
+    "tmpfs", "volumes", "type", "license", "position", "startup_config", "enforce_startup_config",
+    "suppress_startup_config", "extras", "env_files", "env", "cmd", "entrypoint", "startup_delay", "stages",
+    "healthcheck", "user",
 )  # fmt: skip
-"""Node keys that are accepted and do nothing in the namespaces' runtime."""
+"""Node keys that are accepted and do nothing in the namespaces' runtime: it starts the daemon that
+``herald.kind`` names, all nodes at once.
+"""
+UNUSED_MANAGEMENT = (
+    "network", "bridge", "ipv4_subnet", "ipv6_subnet", "ipv4_gw", "ipv6_gw", "ipv4_range", "ipv6_range",
+    "mtu", "external_access", "driver_opts",
+)  # fmt: skip
+"""Keys of ``mgmt`` that are accepted and do nothing: no management network is ever made."""
+UNUSED_END = ("mac", "ipv4", "ipv6")
+"""Keys of a link's end that are accepted and do nothing: addresses go in ``exec``."""
 
 
 class LinkEnd(Strict):
@@ -137,15 +172,24 @@ class LinkEnd(Strict):
     vars: dict[str, Any] = Field(default_factory=dict)
 
 
+def _form(value: object) -> str:
+    return "extended" if isinstance(value, dict) else "brief"
+
+
+AnyEnd = Annotated[
+    Annotated[StrictStr, Tag("brief")] | Annotated[LinkEnd, Tag("extended")], Discriminator(_form)
+]
+
+
 class LinkKeys(Strict):
     """A link, brief (``endpoints: ["a:eth1", "b:eth1"]``) or extended (with ``type``)."""
 
     type: Literal["veth", "host", "dummy"] | None = None
-    endpoints: list[StrictStr | LinkEnd] | None = None
+    endpoints: list[AnyEnd] | None = None
     endpoint: LinkEnd | None = None
     host_interface: StrictStr | None = None
     mtu: StrictInt | None = Field(default=None, ge=68, le=65535)
-    labels: dict[str, Scalar] = Field(default_factory=dict)
+    labels: dict[str, StrictStr] = Field(default_factory=dict)
     vars: dict[str, Any] = Field(default_factory=dict)
     config: Config | None = None
 
@@ -174,7 +218,8 @@ class TopologyKeys(Strict):
     kinds: dict[str, NodeKeys | None] = Field(default_factory=dict)
     groups: dict[str, NodeKeys | None] = Field(default_factory=dict)
     nodes: dict[str, NodeKeys | None]
-    links: list[LinkKeys] = Field(default_factory=list)
+    # Null takes the place of a link that is wrong by itself, so that the others keep their numbers.
+    links: list[LinkKeys | None] = Field(default_factory=list)
 
 
 class Document(Strict):
