@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
 from labs.benchmarks import propagation, startup
 from labs.benchmarks.samples import as_json, table
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
@@ -30,7 +29,8 @@ def main() -> int:
     console = Console(stderr=options.json, width=160)
     comparisons = []
     if "propagation" in what:
-        comparisons += propagation.measure_all(ROOT / "topologies", options.runs)
+        with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
+            comparisons += propagation.measure_all(Path(folder), options.runs)
         console.print(table(comparisons, "From a call to the last peer's Loc-RIB"))
     if "startup" in what:
         started = startup.measure(options.sizes, options.runs)

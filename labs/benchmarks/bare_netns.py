@@ -1,7 +1,7 @@
 """The floor of a lab's start: ``ip netns``, one ``ip -batch``, and the same daemons; nothing else.
 
 Run as ``python -m labs.benchmarks.bare_netns TOPOLOGY`` inside a mount, PID and network namespace of its
-own (``startup`` does that), so that it leaves nothing behind. Prints the seconds from its first ``ip`` command
+own (``startup`` does that), so that it leaves nothing behind. Prints the seconds from its first ``ip`` call
 until every router has every router's routes.
 """
 

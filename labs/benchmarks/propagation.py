@@ -1,24 +1,28 @@
-"""From an API call to the last peer's Loc-RIB, against the same speaker driven by a bare script.
+"""From an API call to the last peer's Loc-RIB, against the same speakers driven by a bare script.
 
-Both are timed by the same observer, which asks every router's own daemon in turn, over and over: so the
-observer's cost is in both, and in the ratio it makes Herald look better than it is by at most one round.
+Both are timed by the same observer, which asks every router's own daemon in turn, over and over: its cost is
+in both. The floor runs in the same lab, in turn with ours: for its part the sites' agents are killed (the
+speakers keep their sessions), and the script writes the speakers' own commands.
 """
 
 from __future__ import annotations
 
-import asyncio
+import signal
 import time
-from collections.abc import Callable
+from pathlib import Path
 
-from controller.observe.readers import read_ribs
-
-from controller.bgp import Prefix, Route, parse_prefix
+import labs.runtimes.lab as runtime
+from controller.bgp import Prefix, parse_prefix
 from controller.observe.inventory import Inventory
-from controller.speakers.protocol import Speaker
+from controller.observe.readers import read_ribs
+from labs.benchmarks.bare_speakers import BareExabgp, BareGobgp, BareSpeaker
 from labs.benchmarks.samples import Comparison
 from labs.live import LiveLab
+from labs.topology.generate import generate_clique, generate_two_sites
 
 DEADLINE_S = 30.0
+PREFIX = parse_prefix("192.0.2.0/24")
+FLOOR = "speakers' commands, bare script"
 
 
 def until(inventory: Inventory, prefix: Prefix, *, present: bool) -> None:
@@ -32,49 +36,78 @@ def until(inventory: Inventory, prefix: Prefix, *, present: bool) -> None:
             )
 
 
-def through_the_api(lab: LiveLab, prefix: Prefix, runs: int) -> tuple[list[float], list[float]]:
-    """Time ``runs`` announcements and withdrawals, each from the HTTP call on."""
-    up, down = [], []
-    for _ in range(runs):
-        for samples, advertised in ((up, True), (down, False)):
-            began = time.monotonic()
-            lab.ask(prefix, advertised=advertised)
-            until(lab.inventory, prefix, present=advertised)
-            samples.append(time.monotonic() - began)
-    return up, down
+def through_the_api(lab: LiveLab) -> tuple[float, float]:
+    """Time one announcement and one withdrawal, each from the HTTP call on."""
+    times = []
+    for advertised in (True, False):
+        began = time.monotonic()
+        change_set = lab.ask(PREFIX, advertised=advertised)
+        until(lab.inventory, PREFIX, present=advertised)
+        times.append(time.monotonic() - began)
+        if change_set is not None:
+            lab.client.wait_change_set(change_set, DEADLINE_S)
+    return times[0], times[1]
 
 
-async def by_bare_script(
-    lab: LiveLab, speakers: list[Speaker], prefix: Prefix, runs: int
-) -> tuple[list[float], list[float]]:
+def by_bare_script(lab: LiveLab) -> tuple[float, float]:
     """Time the same with nothing but the speakers' own commands; the agents are not running."""
-    for speaker in speakers:
-        await speaker.attach()
-    up, down = [], []
-    for _ in range(runs):
-        for samples, routes in ((up, frozenset({Route(prefix, (64500,))})), (down, frozenset[Route]())):
-            began = time.monotonic()
-            await asyncio.gather(*(speaker.set(routes) for speaker in speakers))
-            await asyncio.to_thread(until, lab.inventory, prefix, present=bool(routes))
-            samples.append(time.monotonic() - began)
-    for speaker in speakers:
-        await speaker.close()
-    return up, down
-
-
-def measure(lab: LiveLab, name: str, make: Callable[[], list[Speaker]], runs: int) -> list[Comparison]:
-    """Compare announcing and withdrawing on ``lab``; ``make`` gives drivers for its sites' speakers."""
-    prefix = parse_prefix("192.0.2.0/24")
-    through_the_api(lab, prefix, 1)  # the first use of each daemon's reader is not counted
-    up, down = through_the_api(lab, prefix, runs)
     agents = [f"agent:{site.name}" for site in lab.inventory.sites]
     for agent in agents:
-        lab.running.stop(agent)
-    bare_up, bare_down = asyncio.run(by_bare_script(lab, make(), prefix, runs))
+        lab.running.signal(agent, signal.SIGKILL)
+    speakers = [_bare(lab, site.router) for site in lab.inventory.sites]
+    times = []
+    for present in (True, False):
+        began = time.monotonic()
+        for speaker in speakers:
+            speaker.write(PREFIX, withdraw=not present)
+        until(lab.inventory, PREFIX, present=present)
+        times.append(time.monotonic() - began)
+    for speaker in speakers:
+        speaker.close()
     for agent in agents:
         lab.running.restart(agent)
-    floor = "speaker, bare script"
+    lab.wait_until(
+        lambda: all(row["reachable"] and row["status"]["settled"] for row in lab.client.sites()),
+        what="agents to be settled again",
+    )
+    return times[0], times[1]
+
+
+def _bare(lab: LiveLab, router: str) -> BareSpeaker:
+    node = lab.inventory.node(router)
+    if node.daemon == "exabgp":
+        return BareExabgp(Path(node.run) / "herald" / "exabgp.sock")
+    return BareGobgp(Path(node.run) / "gobgp" / "gobgp.sock")
+
+
+def measure(lab: LiveLab, name: str, runs: int) -> list[Comparison]:
+    """Compare announcing and withdrawing on ``lab``, ours and the floor in turn."""
+    through_the_api(lab)  # the first use of each daemon's reader is not counted
+    ours, floor = [], []
+    for _ in range(runs):
+        ours.append(through_the_api(lab))
+        floor.append(by_bare_script(lab))
     return [
-        Comparison(f"{name}: announce call → last Loc-RIB", floor, tuple(up), tuple(bare_up)),
-        Comparison(f"{name}: withdraw call → gone from all", floor, tuple(down), tuple(bare_down)),
+        Comparison(
+            f"{name}: {what}", FLOOR, tuple(pair[i] for pair in ours), tuple(pair[i] for pair in floor)
+        )
+        for i, what in enumerate(("announce call → last Loc-RIB", "withdraw call → gone from all"))
     ]
+
+
+def measure_all(folder: Path, runs: int) -> list[Comparison]:
+    """Measure on ``two-sites`` (four kinds of daemon) and on a clique of BIRDs, with each speaker."""
+    found = []
+    for speaker in ("exabgp", "gobgp"):
+        variables = {"HERALD_SPEAKER": speaker, "HERALD_SPEAKER_2": speaker}
+        topologies = {
+            "two-sites": generate_two_sites(folder / speaker / "two-sites"),
+            "clique 5": generate_clique(5, folder / speaker / "clique-5"),
+        }
+        for name, topology in topologies.items():
+            running = runtime.up(topology, variables=variables)
+            try:
+                found += measure(LiveLab(running), f"{name}, {speaker}", runs)
+            finally:
+                running.down()
+    return found

@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import labs.runtimes.lab as runtime
 from labs.benchmarks.bird_counts import routes_in_master
 from labs.benchmarks.samples import Comparison
-from labs.runtimes import lab as runtime
 from labs.topology.generate import generate_ring
 
 POLL_S = 0.01
@@ -47,7 +47,7 @@ def bare(topology: Path) -> float:
 
 def herald(topology: Path) -> float:
     """Return the seconds from the call of ``herald lab up`` until every router has every route."""
-    command = [Path(sys.executable).parent / "herald", "lab", "up", topology]
+    command = [str(Path(sys.executable).parent / "herald"), "lab", "up", str(topology)]
     began = time.monotonic()
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     running = runtime.find(topology)

@@ -1,0 +1,107 @@
+"""Path hunting in cliques of BIRD routers: the figures that the literature and our own runs imply."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labs.topology.generate import generate_clique
+from mrtparse import Reader
+
+from labs.live import LiveLab
+from labs.pytest_plugin import LabFactory
+
+pytestmark = pytest.mark.lab
+
+HERALD = Path(sys.executable).parent / "herald"
+RANGES = {
+    # N: UPDATEs, distinct paths in the network. Measured on this kind of host with and without delayed
+    # acknowledgements (44-64, 325-484, 1,175-1,569 UPDATEs), widened by what scheduling changes.
+    5: ((40, 75), (5, 14)),
+    8: ((280, 540), (34, 70)),
+    11: ((1000, 1800), (90, 160)),
+}
+
+
+def hunt(lab: LiveLab, prefix: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [HERALD, "hunt", prefix, "--json"],
+        env={"HERALD_LAB": lab.inventory.folder, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def clique(herald_lab: LabFactory, folder: Path, n: int, speaker: str) -> LiveLab:
+    path = folder / f"clique-{n}"
+    topology = path / "clique.clab.yml"
+    if not topology.exists():
+        topology = generate_clique(n, path)
+    return herald_lab(topology, HERALD_SPEAKER=speaker)
+
+
+@pytest.fixture(scope="session")
+def cliques(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cliques")
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("speaker", ["exabgp", "gobgp"])
+@pytest.mark.parametrize("n", [5, 8, 11])
+def test_hunt_in_a_clique_is_within_the_measured_ranges(
+    herald_lab: LabFactory, cliques: Path, n: int, speaker: str, family: str
+) -> None:
+    lab = clique(herald_lab, cliques, n, speaker)
+    prefix = "192.0.2.0/24" if family == "ipv4" else "2001:db8:1000::/48"
+    result = hunt(lab, prefix)
+    (fewest, most), (few_paths, many_paths) = RANGES[n]
+    assert fewest <= result["updates"] <= most
+    assert few_paths <= result["paths_explored"] <= many_paths
+    # One router more than any simple path through the mesh, less what the last rounds never reached.
+    assert n <= result["longest_path"] <= n + 1
+    assert 0 < result["t_wire"] < 5
+    assert result["routers"] == n
+    assert {peer["node"] for peer in result["peers"]} == {f"r{i}" for i in range(1, n + 1)}
+    assert result["withdrawals"] >= n - 1
+    for peer in result["peers"]:
+        number = 65000 + int(peer["node"][1:])
+        assert all(path[0] == number and path[-1] == 64500 for path in peer["paths"])
+        assert len({tuple(path) for path in peer["paths"]}) == len(peer["paths"])
+    assert sum(peer["updates"] for peer in result["peers"]) < result["updates"]
+
+    assert bgpdump_updates(result["mrt"]) == (result["updates"], result["withdrawals"])
+    assert mrtparse_updates(result["mrt"]) == (result["updates"], result["withdrawals"])
+
+
+def bgpdump_updates(mrt: str) -> tuple[int, int]:
+    """Count (UPDATEs, UPDATEs without NLRI) as bgpdump reads them: each of ours names one prefix."""
+    done = subprocess.run(["bgpdump", "-m", mrt], capture_output=True, text=True, check=True)
+    kinds = [line.split("|")[2] for line in done.stdout.splitlines()]
+    return len(kinds), kinds.count("W")
+
+
+def mrtparse_updates(mrt: str) -> tuple[int, int]:
+    """The same counts from a second, independent reader."""
+    updates = withdrawals = 0
+    for entry in Reader(mrt):
+        message = entry.data["bgp_message"]
+        attributes = {next(iter(a["type"])): a["value"] for a in message.get("path_attributes", [])}
+        updates += 1
+        withdrawals += not message["nlri"] and 14 not in attributes
+    return updates, withdrawals
+
+
+def test_the_prefix_is_back_after_the_hunt(herald_lab: LabFactory, cliques: Path) -> None:
+    lab = clique(herald_lab, cliques, 5, "exabgp")
+    lab.announce("192.0.2.0/24")
+    lab.wait_for_route("192.0.2.0/24")
+    hunt(lab, "192.0.2.0/24")
+    assert lab.holders("192.0.2.0/24") == {f"r{i}" for i in range(1, 6)}
