@@ -221,10 +221,9 @@ def _wait(
 
 
 def _reasons(found: ChangeSetProgress) -> str:
-    """Return why a change-set is not done: its own reason, and each site's."""
-    at_sites = [f"{name} waits: {s.reason}" for name, s in sorted(found.sites.items()) if s.reason]
-    texts = [t for t in (found.reason, *at_sites) if t]
-    return "; ".join(texts) or f"it is {found.state}"
+    """Return why a change-set is not done: its own reason, which names the sites, or else each site's."""
+    at_sites = [f"{name}: {s.reason}" for name, s in sorted(found.sites.items()) if s.reason]
+    return found.reason or "; ".join(at_sites) or f"it is {found.state}"
 
 
 def _where(wanted: Wanted) -> str:

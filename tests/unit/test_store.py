@@ -149,6 +149,27 @@ def test_writers_of_many_threads_all_get_their_turn(store: Store) -> None:
     assert sorted(int(i.split("-")[1]) for i in ids) == list(range(20))
 
 
+def test_writers_of_two_processes_wait_for_each_other(store: Store) -> None:
+    """Each reads before it writes: a lock that was only upgraded then would fail at once."""
+    other = open_store(store.path)  # its own connections and its own lock, as another process has
+
+    def add(opened: Store, name: str) -> None:
+        for _ in range(10):
+            with opened.write() as session:
+                count = session.execute(text("SELECT count(*) FROM accounts")).scalar() or 0
+                session.add(account(f"{name}-{count}"))
+
+    threads = [threading.Thread(target=add, args=pair) for pair in ((store, "a"), (other, "b"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    with store.read() as session:
+        ids = session.execute(text("SELECT id FROM accounts")).scalars().all()
+    assert sorted(int(i.split("-")[1]) for i in ids) == list(range(20))
+
+
 def test_a_newer_releases_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     opened = open_store(tmp_path / "herald.db")
     with opened.write() as session:
