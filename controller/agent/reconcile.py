@@ -105,11 +105,14 @@ def stands(facts: Facts, prefix: Prefix) -> str | None:
         return "nothing is bound to it"
     live = [m for m in facts.machines if m.live]
     if not live:
-        return "no machine of the site answers"
+        return "no announce quorum: no machine of the site answers"
     standing = any(r.prefix == prefix for r in facts.announced or ())
     holding = sum(1 for m in live if needs <= m.held and (m.fresh or standing))
     if holding < quorum(len(live)):
-        return f"{holding} of {len(live)} live machines hold its bindings, {quorum(len(live))} must"
+        return (
+            f"no announce quorum: {holding} of {len(live)} live machines hold its bindings, "
+            f"{quorum(len(live))} must"
+        )
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ RANGES = {
 def hunt(lab: LiveLab, prefix: str) -> dict[str, Any]:
     done = subprocess.run(
         [HERALD, "hunt", prefix, "--json"],
-        env={"HERALD_LAB": lab.inventory.folder, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        env={**os.environ, "HERALD_LAB": lab.inventory.topology},
         capture_output=True,
         text=True,
         check=False,
