@@ -150,6 +150,7 @@ def as_graph(axes: Axes, hunt: Hunt, graph: Graph) -> None:
         )  # fmt: skip
     tried = {peer.node: len(peer.paths) for peer in hunt.peers}
     norm = Normalize(0, max([*tried.values(), 1]))
+    long = any(len(name) > 5 for name in tried)
     size = 1250 if len(graph.nodes) <= 14 else 420
     for name in graph.nodes:
         x, y = places[name]
@@ -157,14 +158,16 @@ def as_graph(axes: Axes, hunt: Hunt, graph: Graph) -> None:
         colour = SITE if ours else RAMP(0.15 + 0.8 * norm(tried.get(name, 0)))
         axes.scatter([x], [y], s=size, color=colour, edgecolors=PAPER, linewidths=2.5, zorder=2,
                      marker="s" if ours else "o")  # fmt: skip
-        dark = not ours and norm(tried.get(name, 0)) < 0.62
-        axes.text(x, y, name, ha="center", va="center", zorder=3, weight="bold",
-                  fontsize=9 if len(name) <= 5 else 7, color="white" if dark or ours else INK)  # fmt: skip
-        if not ours:
-            r = math.hypot(x, y) or 1
-            away = 0.27 if len(graph.nodes) <= 14 else 0.16
-            axes.text(x + away * x / r, y + away * y / r, str(tried.get(name, 0)), ha="center",
-                      va="center", fontsize=10, color=PALE, zorder=3)  # fmt: skip
+        dark = ours or norm(tried.get(name, 0)) < 0.62
+        paths = "" if ours else str(tried.get(name, 0))
+        inside, beside = (paths or name, "" if ours else name) if long else (name, paths)
+        axes.text(x, y, inside, ha="center", va="center", zorder=3, weight="bold", fontsize=9,
+                  color="white" if dark else INK)  # fmt: skip
+        r = math.hypot(x, y) or 1
+        away = 0.27 if len(graph.nodes) <= 14 else 0.16
+        # A long name would run into its circle on the left and right: it goes above or below.
+        dx, dy = (0.0, away if y > 0.1 else -away) if long else (away * x / r, away * y / r)
+        axes.text(x + dx, y + dy, beside, ha="center", va="center", fontsize=9.5, color=PALE, zorder=3)
     axes.set_title("Paths that each router tried; links by UPDATEs carried")
     axes.set_aspect("equal", adjustable="datalim")
     ys = [y for _, y in places.values()]

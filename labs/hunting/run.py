@@ -214,7 +214,9 @@ class HuntRun:
         ends = self._clock() + self._deadline_s
         while (reason := self._unrest(by_ribs, by_wire)) is not None:
             if self._clock() >= ends:
-                raise HuntError(f"{self._prefix} is not gone after {self._deadline_s:g} s: {reason}")
+                raise HuntError(
+                    f"{self._prefix} is not gone after {self._deadline_s:g} s: {reason} (a stuck route?)"
+                )
             self._wire.wait(self._seen, RECHECK_S)
 
     def _unrest(
