@@ -157,7 +157,7 @@ class CaptureServer:
             if not reader.outbox:
                 break
             try:
-                count = reader.sock.send(reader.outbox)
+                count = reader.sock.send(reader.outbox, socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 break
             except ConnectionError:

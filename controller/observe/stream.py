@@ -151,10 +151,12 @@ class CaptureStream:
         # A request has some twenty bytes: it fits into the socket's buffer, or the capture does not read.
         frame = encode_frame(request)
         try:
-            sent = self._socket.send(frame)
+            # Some libraries (mrtparse for one) make SIGPIPE fatal again in the process that imports them.
+            sent = self._socket.send(frame, socket.MSG_NOSIGNAL)
         except BlockingIOError:
             sent = 0
         except OSError as error:
+            self._read()  # it may have said why, before it went
             raise self._gone() from error
         if sent != len(frame):
             raise CaptureTimeoutError(f"{self._path} takes no more questions: the capture does not read")
