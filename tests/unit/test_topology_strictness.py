@@ -266,6 +266,14 @@ def test_a_link_to_the_host_in_both_forms(tmp_path: Path) -> None:
     assert (brief.kind, [end.node for end in brief.endpoints]) == ("host", ["a", "host"])
 
 
+def test_a_site_has_one_router(tmp_path: Path) -> None:
+    site = "labels: {herald.role: site, herald.kind: gobgp, herald.site: x}"
+    text = with_node(site).replace("b: {kind: linux}", f"b: {{{site}}}")
+    ((line, key, message),) = problems(tmp_path, text)
+    assert (line, key) == (7, "topology.nodes.b.labels.herald.site")
+    assert "has the router a already" in message
+
+
 def test_a_folder_stands_for_its_only_topology(tmp_path: Path) -> None:
     read(tmp_path, with_node("image: x"))
     assert load_topology(tmp_path).path.name == "lab.clab.yml"
