@@ -2,7 +2,8 @@
 
 A connection *lives* from the moment when both OPENs were seen (or, for one that began before the capture,
 any other message) until a NOTIFICATION, FIN or RST. ``up`` and ``down`` are told for a pair of addresses, not
-for a connection: of two that collide (RFC 4271, 6.8) the one that loses ends in silence.
+for a connection: of two that collide (RFC 4271, 6.8) the one that loses ends in silence, even when the other
+one carries routes by then. One that nobody ended is taken for dead once another is Established in its place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from controller.observe.bgp_message import (
+    Keepalive,
     Message,
     Notification,
     Open,
@@ -34,7 +36,10 @@ Endpoint = tuple[str, int]
 class _Side:
     """What one end of a connection sends."""
 
-    __slots__ = ("address", "connection", "form", "framer", "gapped", "node", "open", "peer", "stream")
+    __slots__ = (
+        *("address", "confirmed", "connection", "form", "framer"),
+        *("gapped", "node", "open", "peer", "stream"),
+    )
     peer: _Side
 
     def __init__(self, connection: _Connection, address: str, node: str) -> None:
@@ -46,6 +51,7 @@ class _Side:
         self.form = MessageForm()
         self.open: Open | None = None
         self.gapped = False
+        self.confirmed = False  # it has sent a KEEPALIVE: it took the other side's OPEN
 
     @property
     def asn(self) -> int:
@@ -67,7 +73,8 @@ class _Connection:
 class Conversations:
     """All BGP sessions of a network; give it each segment in order of time.
 
-    ``addresses``: address → node name, for receivers; a sender is the node whose ring caught the segment.
+    ``addresses``: address → node name. An address that is not there is taken for the node's whose ring caught
+    the segment; one that is may be forwarded by, and caught at, another node.
     """
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
@@ -94,7 +101,7 @@ class Conversations:
             connection = _Connection(here, there, node, self._addresses.get(there[0], there[0]))
             self._connections[connection.key] = connection
         side = connection.sides[here]
-        side.node = node
+        side.node = self._addresses.get(seen.source, node)
         if flags & SYN:
             side.stream.begin(seen.seq)
         else:
@@ -139,6 +146,7 @@ class Conversations:
             return
         if isinstance(message, Open):
             self._settle(side, message)
+        self._outlive(side, message)
         self._tell(side, kind, raw, message if isinstance(message, Update) else None)
         if isinstance(message, Notification):
             self._end(side)
@@ -160,15 +168,34 @@ class Conversations:
         opens = (side.open is not None) + (side.peer.open is not None)
         if connection.lives or connection.ended or opens == 1:
             return
-        for old in list(self._living.get(connection.pair, ())):
-            if old.carries:  # nobody said that it ended: its router died, or the link did
-                self._end(next(iter(old.sides.values())))
         living = self._living.setdefault(connection.pair, [])
         if not living and opens == 2:
             self.sessions += 1
             self._tell(side, "up")
         living.append(connection)
         connection.lives = True
+
+    def _outlive(self, side: _Side, message: Message) -> None:
+        """End older connections that carry routes, once this one of the same pair is Established.
+
+        Nobody said that they ended: their router died, or the link did. Both OPENs are not enough: a router
+        takes a new connection beside an Established one, and refuses it only when it has read the OPEN.
+        """
+        connection = side.connection
+        side.confirmed |= isinstance(message, Keepalive)
+        established = isinstance(message, Update) or (side.confirmed and side.peer.confirmed)
+        if not established or not connection.lives or connection.ended or connection.carries:
+            return
+        living = self._living[connection.pair]
+        dead = [old for old in living if old is not connection and old.carries]
+        if not dead:
+            return
+        living.remove(connection)  # so that the end of the last of them is told
+        for old in dead:
+            self._end(next(iter(old.sides.values())))
+        self._living.setdefault(connection.pair, []).append(connection)
+        self.sessions += 1
+        self._tell(side, "up")
 
     def _end(self, side: _Side) -> None:
         """End a connection; ``side`` is the one that ended it."""
