@@ -6,6 +6,7 @@ Path identifiers are read over, not kept. Families other than IPv4 and IPv6 unic
 from __future__ import annotations
 
 import ipaddress
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -176,11 +177,11 @@ def _path(data: bytes, offset: int, width: int) -> AsPath:
         begin, at = at + 2, at + 2 + count * width
         if at > end:
             raise BgpMessageError(f"an AS_PATH segment of {count} ASNs is cut off", offset + begin)
-        asns = [int.from_bytes(data[i : i + width], "big") for i in range(begin, at, width)]
+        asns = struct.unpack_from(f"!{count}{'I' if width == 4 else 'H'}", data, begin)
         if kind in _SETS:
             hops.append(tuple(sorted(asns)))
         else:
-            hops.extend(asns)
+            hops += asns
     return tuple(hops)
 
 
