@@ -27,7 +27,8 @@ class Event(msgspec.Struct, frozen=True):
     names; the addresses and ASNs are the session's (0 when no OPEN was seen). ``raw``: the whole message
     from its marker on. ``up`` and ``down`` are session events: OPENs exchanged both ways, and
     NOTIFICATION, FIN or RST seen (``raw`` empty). ``four_octet``: AS_PATHs on this session have 4-byte ASNs.
-    ``error`` is set when the message could not be parsed; it is kept all the same.
+    ``error`` is set when the message could not be parsed; it is kept all the same. ``add_path``: its NLRI
+    carry path identifiers (RFC 7911), which only ``raw`` keeps.
     """
 
     seq: int
@@ -44,6 +45,7 @@ class Event(msgspec.Struct, frozen=True):
     four_octet: bool = True
     raw: bytes = b""
     error: str | None = None
+    add_path: bool = False
 
 
 class CaptureStats(msgspec.Struct, frozen=True):
