@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
+from controller.bgp import Family, family_of
 from controller.observe.bgp_message import (
     Keepalive,
     Message,
@@ -29,6 +30,7 @@ ENDED_KEPT = 4096
 """Ended connections that are remembered, so that their last segments are not taken for a late start."""
 
 _KINDS: dict[int, Kind] = {1: "open", 2: "update", 3: "notification", 4: "keepalive", 5: "route-refresh"}
+_SAFI_UNICAST = {Family.IPV4: (1, 1), Family.IPV6: (2, 1)}
 
 Endpoint = tuple[str, int]
 
@@ -241,8 +243,18 @@ class Conversations:
                 four_octet=side.form.four_octet,
                 raw=raw,
                 error=error,
+                add_path=update is not None and _has_path_ids(update, side.form),
             )
         )
+
+
+def _has_path_ids(update: Update, form: MessageForm) -> bool:
+    """Tell whether NLRI of an UPDATE carry path identifiers; speakers put one family into each UPDATE."""
+    if not form.add_path:
+        return False
+    prefixes = [a.prefix for a in update.announced] + list(update.withdrawn)
+    families = {family_of(prefix) for prefix in prefixes}
+    return any(_SAFI_UNICAST[family] in form.add_path for family in families)
 
 
 def _parse(raw: bytes, side: _Side, *, known: bool) -> Message:

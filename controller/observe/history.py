@@ -183,13 +183,19 @@ def never_lost(
 
     ``events``: all from the beginning of the capture, which make the state at that moment. ``missed``:
     packets dropped plus streams with gaps; with any, or with a message to the receiver that could not be
-    read, nobody can tell. A stale route counts as one.
+    read, or that tells one of several paths (ADD-PATH), nobody can tell. A stale route counts as one.
     """
     if missed:
         return Verdict("inconclusive", f"the capture missed something ({missed} drops and gaps)")
     garbled = next((e for e in events if e.error is not None and e.receiver == receiver), None)
     if garbled is not None:
         return Verdict("inconclusive", f"a message of {garbled.sender} could not be read: {garbled.error}")
+    several = next(
+        (e for e in events if e.add_path and e.receiver == receiver and _mentions(e, prefix)), None
+    )
+    if several is not None:
+        what = f"{several.sender} tells several paths of {prefix} on one session (ADD-PATH)"
+        return Verdict("inconclusive", f"{what}, which events do not tell apart")
     usable = [i for i in held(events, receiver, prefix) if i.usable]
     now = since_seq
     lost_ns: int | None = None
@@ -261,6 +267,10 @@ def _counted(verb: str, items: list[str]) -> list[str]:
     if len(items) <= 3:
         return [f"{verb} {item}" for item in items]
     return [f"{verb} {items[0]}  and {len(items) - 1} more"]
+
+
+def _mentions(event: Event, prefix: str) -> bool:
+    return prefix in event.withdrawn or any(a.prefix == prefix for a in event.announced)
 
 
 def _parsed(event: Event) -> object:

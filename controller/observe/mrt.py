@@ -1,4 +1,4 @@
-"""Events as MRT records (pure): BGP4MP_ET with microseconds (RFC 6396, 3, 4.4).
+"""Events as MRT records (pure): BGP4MP_ET with microseconds (RFC 6396, 3, 4.4; ADD-PATH: RFC 8050, 3).
 
 The record's peer is the sender, its local side the receiver. A session with two-octet ASNs uses the subtypes
 without ``_AS4``, so that readers take its AS_PATHs for what they are.
@@ -15,6 +15,7 @@ from controller.observe.event import Event
 
 _BGP4MP_ET = 17
 _STATE_CHANGE, _MESSAGE, _MESSAGE_AS4, _STATE_CHANGE_AS4 = 0, 1, 4, 5
+_WITH_PATH_IDS = {_MESSAGE: 8, _MESSAGE_AS4: 9}
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _AS_TRANS = 23456
 _HEADER = struct.Struct("!IHHII")
@@ -41,6 +42,8 @@ def mrt_record(event: Event) -> bytes:
     else:
         subtype = _MESSAGE if states is None else _STATE_CHANGE
         ases = struct.pack("!HH", _two_octet(event.sender_as), _two_octet(event.receiver_as))
+    if event.add_path:
+        subtype = _WITH_PATH_IDS.get(subtype, subtype)
     peer, local = _packed(event.sender_address), _packed(event.receiver_address)
     family = 1 if len(peer) == 4 else 2
     rest = ases + struct.pack("!HH", 0, family) + peer + local + body

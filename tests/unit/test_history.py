@@ -197,3 +197,13 @@ def test_the_timeline_reads_like_what_happened(story: Story) -> None:
         "#11    y → x  session down",
     ]
     assert any("and 8 more" in line for line in timeline(story.events))
+
+
+def test_several_paths_on_one_session_are_not_judged(story: Story) -> None:
+    story.announce("y")
+    story.events[-1] = msgspec.structs.replace(story.events[-1], add_path=True)
+    verdict = never_lost(story.events, "x", P, since_seq=len(story.events), missed=0)
+    assert verdict.outcome == "inconclusive"
+    assert "ADD-PATH" in verdict.reason
+    other = never_lost(story.events, "x", "198.51.100.0/24", since_seq=len(story.events), missed=0)
+    assert other.outcome == "fail"

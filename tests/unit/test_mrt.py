@@ -94,3 +94,28 @@ def test_what_is_appended_is_there_once_flushed(tmp_path: Path) -> None:
     appender.flush()
     assert file.read_bytes() == whole.read_bytes()
     appender.close()
+
+
+@pytest.mark.parametrize("four_octet", [True, False], ids=["four", "two"])
+def test_path_identifiers_are_not_read_as_prefixes(tmp_path: Path, four_octet: bool) -> None:
+    talk, all_sessions, events = Talk(), Conversations({}), list[Event]()
+    routes = update(["192.0.2.0/24", "10.0.0.0/8"], path=[64501], path_id=7, width=4 if four_octet else 2)
+    for end, payload, flags in [
+        ("left", b"", SYN),
+        ("right", b"", SYN | ACK),
+        ("left", opening(64501, add_path=3, four_octet=four_octet), ACK),
+        ("right", opening(64502, add_path=3, four_octet=four_octet), ACK),
+        ("left", routes, ACK),
+        ("left", update6(["2001:db8::/48"], path=[64501]) if four_octet else b"", ACK),
+    ]:
+        events += all_sessions.segment(AT, end, talk.send(end, payload, flags))
+    file = tmp_path / "out.mrt"
+    write_mrt(file, events)
+    done = subprocess.run(["bgpdump", "-m", str(file)], capture_output=True, text=True, check=True)
+    rows = [line.split("|") for line in done.stdout.splitlines()]
+    # IPv6 was offered without identifiers, and is written without.
+    assert [(row[0], row[2], row[5]) for row in rows if row[2] == "A"] == [
+        ("BGP4MP_ET_AP", "A", "192.0.2.0/24"),
+        ("BGP4MP_ET_AP", "A", "10.0.0.0/8"),
+        *([("BGP4MP_ET", "A", "2001:db8::/48")] if four_octet else []),
+    ]
