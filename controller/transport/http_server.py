@@ -150,7 +150,10 @@ def _listen_unix(path: Path) -> sockets.socket:
 def _listen_tcp(host: str, port: int) -> sockets.socket:
     try:
         family = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0][0]
-        return sockets.create_server((host, port), family=family, backlog=512)
+        listener = sockets.create_server((host, port), family=family, backlog=512)
+        # Accepted connections inherit it; asyncio sets it by itself only on sockets that name their protocol.
+        listener.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise TransportAddressError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 

@@ -115,6 +115,7 @@ class Design:
                     local6=link.address(name, 6),
                     remote6=link.address(other.name, 6),
                     dials=_dials(daemon, node.daemon, other.daemon),
+                    passes_on=not other.stub,
                 )
             )
         number = 1 + [n for n, it in self.nodes.items() if it.daemon != "linux"].index(name)

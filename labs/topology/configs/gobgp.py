@@ -24,6 +24,30 @@ ONLY_OURS = """
   default-export-policy = "reject-route"
 """
 
+PEER_LOCK = """
+# From one neighbour no route that leads through another one, as networks of one rank do in earnest (peer
+# locking). It also keeps clear of a fault of GoBGP 3.10: when its best path comes to contain a neighbour's AS,
+# it sends that neighbour nothing at all, not even the withdrawal of what it sent before, and the neighbour
+# keeps a route that leads nowhere (seen in 2 of 9 withdrawals without this).
+[[defined-sets.bgp-defined-sets.as-path-sets]]
+  as-path-set-name = "through-another-neighbour"
+  as-path-list = ["^[0-9]+ (.* )?(%s)( |$)"]
+
+[[policy-definitions]]
+  name = "peer-lock"
+  [[policy-definitions.statements]]
+    name = "through-another-neighbour"
+    [policy-definitions.statements.conditions.bgp-conditions.match-as-path-set]
+      as-path-set = "through-another-neighbour"
+      match-set-options = "any"
+    [policy-definitions.statements.actions]
+      route-disposition = "reject-route"
+
+[global.apply-policy.config]
+  import-policy-list = ["peer-lock"]
+  default-import-policy = "accept-route"
+"""
+
 
 def render(router: Router) -> str:
     """Return ``gobgpd.toml``. Dialling takes GoBGP 4 to 8 s: it is passive where the other end dials."""
@@ -36,6 +60,8 @@ def render(router: Router) -> str:
     text = "\n".join(lines) + "\n"
     if router.stub:
         text += ONLY_OURS
+    elif others := sorted({s.neighbour_as for s in router.sessions if s.passes_on}):
+        text += PEER_LOCK % "|".join(map(str, others))
     for s in router.sessions:
         for family, local, remote in (("ipv4", s.local4, s.remote4), ("ipv6", s.local6, s.remote6)):
             text += _neighbour(s.neighbour, s.neighbour_as, family, local, remote, passive=not s.dials)

@@ -13,7 +13,7 @@ class Session:
     """A neighbour, reached over IPv4 for IPv4 routes and over IPv6 for IPv6 routes.
 
     ``dials``: this end opens the connection. One end that dials is enough; GoBGP takes seconds to dial,
-    so it waits for the other end where that can.
+    so it waits for the other end where that can. ``passes_on``: the neighbour announces others' routes, too.
     """
 
     neighbour: str
@@ -23,6 +23,7 @@ class Session:
     local6: str
     remote6: str
     dials: bool = True
+    passes_on: bool = True
 
 
 @dataclass(frozen=True, slots=True)
