@@ -14,7 +14,9 @@ import socket
 import sys
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -30,7 +32,7 @@ from controller.observe.fib import FibMonitor
 from controller.observe.merge import Merge, Packet
 from controller.observe.mrt_file import MrtAppender
 from controller.observe.packet import parse_segment
-from controller.observe.ring import BLOCK_BYTES, Ring, inside_network
+from controller.observe.ring import BLOCK_BYTES, MIN_RING_BYTES, Ring, inside_network
 
 PARSED_AT_ONCE = 256
 """Packets that are parsed before the rings are looked at again."""
@@ -39,6 +41,7 @@ RECHECK_S = 0.002
 DRAIN_S = 2.0
 """Seconds that a capture which is told to end waits for what is still in the rings."""
 FIB_KEPT = 500_000
+OPENED_AT_ONCE = 32
 
 log = structlog.get_logger()
 
@@ -60,8 +63,8 @@ class CaptureConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nodes: tuple[NodeConfig, ...]
     addresses: dict[str, str]
     mrt: str | None = None
-    ring_bytes: int = 64 << 20
-    kept_events: int = 1_000_000
+    ring_bytes: Annotated[int, msgspec.Meta(ge=MIN_RING_BYTES, le=4 << 30)] = 64 << 20
+    kept_events: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     fib: bool = True
 
 
@@ -91,13 +94,12 @@ class Capture:
         self._stop_by: float | None = None
         self._stop_ns = 0
         self._epoll = select.epoll()
-        for node in config.nodes:
-            with inside_network(node.netns_fd):
-                ring = Ring(node.name, config.ring_bytes, retire_ms(config.ring_bytes))
+        # The kernel makes each ring wait for a grace period (RCU); many can wait at once.
+        with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+            for ring, monitor in pool.map(lambda node: _open_node(node, config), config.nodes):
                 self._rings[ring.fileno()] = ring
                 self._epoll.register(ring.fileno(), select.EPOLLIN)
-                if config.fib:
-                    monitor = FibMonitor(node.name)
+                if monitor is not None:
                     self._monitors[monitor.fileno()] = monitor
                     self._epoll.register(monitor.fileno(), select.EPOLLIN)
         self._order = list(self._rings.values())
@@ -130,15 +132,15 @@ class Capture:
         log.info("ended", **msgspec.structs.asdict(self.stats()))
 
     def close(self) -> None:
-        """End in order: readers, rings, file."""
+        """End in order: readers, file, rings (all at once: the kernel lets each wait)."""
         self._server.close()
-        for ring in self._rings.values():
-            ring.close()
-        for monitor in self._monitors.values():
-            monitor.close()
-        self._epoll.close()
         if self._mrt is not None:
             self._mrt.close()
+        for monitor in self._monitors.values():
+            monitor.close()
+        with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+            list(pool.map(Ring.close, self._order))
+        self._epoll.close()
 
     def stats(self) -> CaptureStats:
         """Return the counts as they are now."""
@@ -244,6 +246,12 @@ class Capture:
             self._questions.pop(0)
             stats = self.stats()
             reader.answer(SyncAnswer(stats), stats.last_seq)
+
+
+def _open_node(node: NodeConfig, config: CaptureConfig) -> tuple[Ring, FibMonitor | None]:
+    with inside_network(node.netns_fd):
+        ring = Ring(node.name, config.ring_bytes, retire_ms(config.ring_bytes))
+        return ring, FibMonitor(node.name) if config.fib else None
 
 
 def _open_mrt(path: str | None) -> MrtAppender | None:

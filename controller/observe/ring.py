@@ -91,7 +91,7 @@ def inside_network(descriptor: int) -> Iterator[None]:
             reason = os.strerror(ctypes.get_errno())
             raise CaptureStartError(f"cannot enter the network namespace of descriptor {target}: {reason}")
 
-    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         enter(descriptor)
         try:
