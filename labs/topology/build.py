@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from labs.topology.check import check_links, check_names, check_node, check_sites, check_waits
-from labs.topology.errors import Problem
+from labs.topology.errors import Problem, one_line
 from labs.topology.folder import lab_folder
 from labs.topology.inherit import Resolved, resolve
 from labs.topology.marks import Marked, Place, dotted
@@ -53,7 +53,8 @@ class Builder:
         keys = self.document.topology
         check_names(self.document, self.problem)
         self.unused_at_top()
-        folder = lab_folder(self.path, self.document.name)
+        # A name that is wrong may be no name of a folder either, and then nothing comes of this lab anyway.
+        folder = self.path.parent if self.problems else lab_folder(self.path, self.document.name)
         resolved = {name: resolve(name, keys) for name in keys.nodes}
         nodes = tuple(self.node(name, node, folder) for name, node in resolved.items())
         numbered = [(i, link) for i, one in enumerate(keys.links) if (link := self.link(i, one)) is not None]
@@ -79,7 +80,7 @@ class Builder:
 
     def warn(self, place: Place, message: str) -> None:
         """Note, once, that something at ``place`` does nothing."""
-        self.warnings[f"{self.path}:{self.marked.line(place)}: {message}"] = None
+        self.warnings[one_line(f"{self.path}:{self.marked.line(place)}: {message}")] = None
 
     def unused_at_top(self) -> None:
         """Warn of what is above the nodes and does nothing."""

@@ -8,6 +8,13 @@ from pathlib import Path
 from controller.errors import HeraldError
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` with what cannot be printed, line breaks above all, written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong: in which file and line (from 1), under which key, and what is allowed."""
@@ -19,7 +26,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}"
-        return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
+        return one_line(f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}")
 
 
 class TopologyError(HeraldError):

@@ -104,6 +104,8 @@ def load(folder: Path, document: Any) -> Topology:
 
 @given(CHANGES)
 @example([("put", ("topology", "nodes", "a", "startup-delay"), 10**30)])
+@example([("add", ("name",), "\n")])
+@example([("put", ("name",), "x" * 300)])
 @example([("put", ("topology", "nodes", "a", "config", "vars", "x"), float("nan"))])
 def test_an_odd_document_is_a_topology_or_a_topology_error(changes: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
