@@ -83,7 +83,8 @@ class TcpStream:
         if fin:
             self._fin = end if self._fin is None else min(self._fin, end)
         if payload:
-            self._take(at, payload)
+            insort(self._early, (at, payload))
+            self._early_bytes += len(payload)
         self._drain(out)
         if self._early_bytes > self._limit:
             self._skip(out)
@@ -113,14 +114,6 @@ class TcpStream:
     def _absolute(self, seq: int) -> int:
         assert self._next is not None
         return self._next + ((seq - self._next + _HALF) % _WRAP) - _HALF
-
-    def _take(self, at: int, payload: bytes) -> None:
-        assert self._next is not None
-        if at < self._next:
-            payload, at = payload[self._next - at :], self._next
-        if payload:
-            insort(self._early, (at, payload))
-            self._early_bytes += len(payload)
 
     def _drain(self, out: list[Piece]) -> None:
         assert self._next is not None
