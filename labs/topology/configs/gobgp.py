@@ -26,9 +26,9 @@ ONLY_OURS = """
 
 PEER_LOCK = """
 # From one neighbour no route that leads through another one, as networks of one rank do in earnest (peer
-# locking). It also keeps clear of a fault of GoBGP 3.10: when its best path comes to contain a neighbour's AS,
-# it sends that neighbour nothing at all, not even the withdrawal of what it sent before, and the neighbour
-# keeps a route that leads nowhere (seen in 2 of 9 withdrawals without this).
+# locking). It also keeps clear of a fault of GoBGP 3.10: when its best path comes to contain a neighbour's
+# AS, it sends that neighbour nothing at all, not even the withdrawal of what it sent before, and the
+# neighbour keeps a route that leads nowhere (seen in 2 of 9 withdrawals without this).
 [[defined-sets.bgp-defined-sets.as-path-sets]]
   as-path-set-name = "through-another-neighbour"
   as-path-list = ["^[0-9]+ (.* )?(%s)( |$)"]
