@@ -8,7 +8,7 @@ import signal
 import mrtparse  # noqa: F401  (imported here for its side effect, which is undone below)
 from hypothesis import HealthCheck, settings
 
-# mrtparse sets SIGPIPE to its default when it is imported: a write to a closed socket would end pytest unheard.
+# Importing mrtparse makes SIGPIPE fatal: a write to a closed socket would end pytest unheard.
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 settings.register_profile(
