@@ -186,7 +186,7 @@ class LiveLab:
         yield
         events, stats = fetch_events(self.inventory.capture_socket, 0)
         verdict: Verdict = never_lost(
-            events, node, wanted, since_seq=since, missed=stats.dropped + stats.gaps
+            events, node, wanted, since_seq=since, missed=stats.dropped + stats.gaps + stats.let_go
         )
         if verdict.outcome == "pass" and not self.node(node).rib(prefix):
             raise LiveLabError(f"{node} holds no route for {prefix}, though the wire says so")

@@ -49,7 +49,7 @@ class Holding:
     def apply(self, event: Event) -> bool:
         """Take one event; tell whether it was about the prefix (or ended a session that had brought it)."""
         key = (event.sender_address, event.receiver_address)
-        if event.kind in ("up", "down", "open"):
+        if event.kind in ("up", "down"):
             ended = self._held.pop(key, None), self._held.pop(key[::-1], None)
             changed = ended != (None, None)
         elif about(event, self.prefix):

@@ -173,7 +173,12 @@ async def connect(socket: str, timeout: float = 2.0) -> GobgpConnection:
     )
     try:
         answer = await _get_bgp(channel, SERVICE, timeout)
-        return GobgpConnection(channel, socket, pb.GetBgpResponse.FromString(answer).bgp.asn)
+        asn = pb.GetBgpResponse.FromString(answer).bgp.asn
+        if asn == 0:
+            # It answers before it has read its configuration, and would refuse every route.
+            await channel.close()
+            raise SpeakerDownError(f"GoBGP at {socket} has not started BGP yet")
+        return GobgpConnection(channel, socket, asn)
     except grpc.aio.AioRpcError as error:
         unimplemented = error.code() == grpc.StatusCode.UNIMPLEMENTED
         is_4 = unimplemented and await _is_version_4(channel, timeout)

@@ -151,11 +151,11 @@ def _listen_tcp(host: str, port: int) -> sockets.socket:
     try:
         family = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0][0]
         listener = sockets.create_server((host, port), family=family, backlog=512)
-        # Accepted connections inherit it; asyncio sets it by itself only on sockets that name their protocol.
-        listener.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        return listener
     except OSError as error:
         raise TransportAddressError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    # Accepted connections inherit it; asyncio sets it by itself only on sockets that name their protocol.
+    listener.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+    return listener
 
 
 def _answers(path: Path) -> bool:

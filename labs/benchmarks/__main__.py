@@ -17,15 +17,22 @@ from labs.benchmarks.samples import as_json, table
 def main() -> int:
     """Measure what was asked for and print it."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["propagation", "startup"], default=[], metavar="WHAT",
-                        help="propagation (API call to the last peer's Loc-RIB) or startup (lab up); both by default")  # fmt: skip
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="propagation (a call to the last peer's Loc-RIB), startup (a lab's start); both by default",
+    )
     parser.add_argument("--runs", type=int, default=5, help="samples of each (default 5)")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[10, 50, 200], help="routers in a started lab"
     )
     parser.add_argument("--json", action="store_true", help="raw samples (seconds) and ratios as JSON")
     options = parser.parse_args()
-    what = options.what or ["propagation", "startup"]
+    known = ["propagation", "startup"]
+    if wrong := set(options.what) - set(known):
+        parser.error(f"unknown {', '.join(sorted(wrong))}: there are {', '.join(known)}")
+    what = options.what or known
     console = Console(stderr=options.json, width=160)
     comparisons = []
     if "propagation" in what:

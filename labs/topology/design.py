@@ -137,9 +137,8 @@ class Design:
 def _dials(daemon: str, own: str, other: str) -> bool:
     """Tell whether ``daemon`` opens the connection.
 
-    All do but GoBGP, which waits for the other end where that opens it for certain. A site may be GoBGP or
-    ExaBGP: a GoBGP site waits, so a GoBGP transit dials sites.
+    All do but GoBGP, which waits for the other end where that opens it soon: a site may be GoBGP or
+    ExaBGP, so a GoBGP site waits and a GoBGP transit dials sites; and OpenBGPD, after a session's loss,
+    takes a call at once and makes none for 30 s.
     """
-    if daemon != "gobgp":
-        return True
-    return other == "site" if own != "site" else False
+    return daemon != "gobgp" or other == "openbgpd" or (other == "site" and own != "site")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from controller.errors import HeraldError
+from controller.observe.event import Event
 from labs.live import LiveLab
 from labs.pytest_plugin import LabFactory
 
@@ -29,6 +30,10 @@ def announced(lab: LiveLab) -> None:
     for prefix in (PREFIX, PREFIX6):
         lab.announce(prefix)
         lab.wait_for_route(prefix)
+
+
+def sent_by_us(lab: LiveLab, since: int) -> list[Event]:
+    return [event for event in lab.updates(since=since) if event.sender in ("site1", "site2")]
 
 
 def speaker_process(lab: LiveLab) -> str:
@@ -63,21 +68,10 @@ def test_a_killed_agent_costs_nothing_while_a_peer_sends_20_000_routes(
         lab.running.signal("agent:site1", signal.SIGKILL)
         try:
             send_many_routes(lab, Path(folder), 20_000)
-            # Three hold times by the session's own clock: keepalives of site1 to t-bird, one each third.
-            lab.wait_until(
-                lambda: (
-                    len(
-                        [
-                            e
-                            for e in lab.events(mark)
-                            if e.kind == "keepalive" and (e.sender, e.receiver) == ("site1", "t-bird")
-                        ]
-                    )
-                    >= 2 * 3 * 3
-                ),
-                within=HOLD_TIME_S * 3 * 2,
-                what="three hold times of keepalives from site1 to t-bird, over two sessions",
-            )
+            lab.wait_for_route("100.64.0.0/30", ["t-frr", "t-gobgp", "t-openbgpd"], within=60)
+            # Nothing marks the end of three hold times but the time itself.
+            ends = time.monotonic() + 3 * HOLD_TIME_S
+            lab.wait_until(lambda: time.monotonic() > ends, within=4 * HOLD_TIME_S, what="time to pass")
         finally:
             restore_routes(lab)
             lab.running.restart("agent:site1")
@@ -87,7 +81,7 @@ def test_a_killed_agent_costs_nothing_while_a_peer_sends_20_000_routes(
         if e.kind in ("down", "notification") and "site1" in (e.sender, e.receiver)
     ]
     assert downs == []
-    assert [e for p in (PREFIX, PREFIX6) for e in lab.updates(p, since=mark)] == []
+    assert sent_by_us(lab, mark) == []
     assert {"t-bird", "t-frr", "t-gobgp", "t-openbgpd", "vantage"} <= lab.holders(PREFIX) & lab.holders(
         PREFIX6
     )
@@ -146,7 +140,7 @@ def test_routes_return_without_controller_and_database(herald_lab: LabFactory, s
         mark = lab.mark()
         lab.running.restart("serve")
         lab.wait_until(lambda: lab.site("site1")["reachable"], what="serve to have seen site1")
-        assert [e for e in lab.updates(since=mark) if e.sender in ("site1", "site2")] == []
+        assert sent_by_us(lab, mark) == []
     lab.spoiled = True
 
 
@@ -164,15 +158,16 @@ def test_a_damaged_database_is_said_and_takes_nothing_away(herald_lab: LabFactor
     mark = lab.mark()
     lab.running.signal("serve", signal.SIGKILL)
     database = lab.state_folder("serve") / "herald.db"
-    good = database.read_bytes()
-    database.write_bytes(b"not a database at all" * 500)
-    for file in database.parent.glob("herald.db-*"):
+    good = {file: file.read_bytes() for file in database.parent.glob("herald.db*")}
+    for file in good:
         file.unlink()
+    database.write_bytes(b"not a database at all" * 500)
     with pytest.raises(HeraldError, match=r"herald\.db"):
         lab.running.restart("serve")
-    assert lab.updates(since=mark) == []
-    database.write_bytes(good)
-    assert sqlite3.connect(database).execute("pragma integrity_check").fetchone() == ("ok",)
+    assert sent_by_us(lab, mark) == []
+    assert database.read_bytes() == b"not a database at all" * 500
+    for file, data in good.items():
+        file.write_bytes(data)
     lab.running.restart("serve")
     lab.withdraw(PREFIX)
     lab.wait_for_absence(PREFIX)

@@ -8,8 +8,9 @@ CONFIG = "configs/{name}/gobgpd.toml"
 TARGET = "/etc/gobgp/gobgpd.toml"
 
 ONLY_OURS = """
-# A site is a stub: of what it knows, only what was put in here by its agent goes out. Without this it would
-# pass one transit's routes to the next, and become a transit itself.
+# A site is a stub: it keeps, and sends, only what its agent put in here. Without this it would pass one
+# transit's routes to the next, and become a transit itself; and were it to let them in and only not out, it
+# would still send a withdrawal for each that goes (GoBGP 3.10).
 [[policy-definitions]]
   name = "only-ours"
   [[policy-definitions.statements]]
@@ -20,6 +21,8 @@ ONLY_OURS = """
       route-disposition = "accept-route"
 
 [global.apply-policy.config]
+  import-policy-list = ["only-ours"]
+  default-import-policy = "reject-route"
   export-policy-list = ["only-ours"]
   default-export-policy = "reject-route"
 """
@@ -77,6 +80,7 @@ def _neighbour(name: str, asn: int, family: str, local: str, remote: str, *, pas
     description = "{name}"
   [neighbors.timers.config]
     connect-retry = 1
+    idle-hold-time-after-reset = 1
     hold-time = {HOLD_TIME_S}
     keepalive-interval = {HOLD_TIME_S // 3}
   [neighbors.transport.config]
