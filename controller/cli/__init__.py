@@ -13,6 +13,14 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run ``herald`` with this process's arguments; the console script's entry."""
-    from controller.cli.app import run  # noqa: PLC0415 (importing the package must stay cheap)
+    try:
+        from controller.cli.app import run  # noqa: PLC0415 (importing the package must stay cheap)
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # Python 3.11 wraps an interrupt in a RuntimeError where it meets a class being made.
+        if isinstance(error, RuntimeError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        print("herald: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
