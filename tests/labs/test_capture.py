@@ -53,6 +53,7 @@ def bird_configuration(node: str, routes: str = "") -> str:
             protocols.append(
                 f"protocol bgp {peer}{family[3]} {{ local {address}{mine} as {NODES[node]};"
                 f" neighbor {address}{theirs} as {NODES[peer]}; connect delay time 1; direct;"
+                " connect retry time 1; error wait time 1, 2;"
                 f" graceful restart on; {family} {{ import all; export all; next hop self; }}; }}"
             )
     return "\n".join(
