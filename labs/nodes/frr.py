@@ -53,7 +53,12 @@ def _daemon(place: Place, name: str) -> Daemon:
     vty = place.run / "frr" / f"{name}.vty"
     # -P 0: no TCP port for the vty; its unix socket is enough. Warnings and worse to the log.
     argv = (str(FOLDER / name), "-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "warnings")
-    return Daemon(name, argv, lambda: answers(vty))
+    if name == "zebra":
+        clients = place.run / "frr" / "zserv.api"
+        return Daemon(name, argv, lambda: clients.is_socket() and answers(vty), stale=(clients,))
+    # A bgpd that does not find zebra tries again 10 s later. Meanwhile it knows no interface, and drops every
+    # IPv6 route that comes with a link-local next hop, for as long as the session lasts (FRR 8.4).
+    return Daemon(name, argv, lambda: answers(vty), after="zebra")
 
 
 def _prepare(place: Place) -> None:

@@ -23,6 +23,7 @@ class Daemon:
     """One program of a node. ``ready`` is its own sign that it answers; it is asked until it is true.
 
     ``stale``: sockets of an earlier run, to be removed before it starts, since their presence is the sign.
+    ``after``: another program of the node that must be ready before this one starts.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Daemon:
     ready: Callable[[], bool]
     stale: tuple[Path, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

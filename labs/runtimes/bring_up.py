@@ -69,9 +69,11 @@ class Lab:
         self._set_up_nodes()
         self._begin([self._capture()])
         self._await("capture", ["capture"])
-        daemons, ours = self._daemons(), [*self._machines(), *self._agents()]
+        (daemons, later), ours = self._daemons(), [*self._machines(), *self._agents()]
         self._begin([*daemons, *ours])
-        self._await("daemons", [spec.name for spec in daemons])
+        self.supervisor.wait_ready(sorted({awaited for _, awaited in later}))
+        self._begin([spec for spec, _ in later])
+        self._await("daemons", [spec.name for spec in (*daemons, *(spec for spec, _ in later))])
         configured = [n for n, node in self.nodes.items() if node.kind.configure(node.place)]
         self._each("configuration", configured, self.configure)
         self._await("herald", [spec.name for spec in (*ours, *serve)])
@@ -211,12 +213,18 @@ class Lab:
                     f"node {name}: {' '.join(command)}: exit status {status}:\n{output.strip()}"
                 )
 
-    def _daemons(self) -> list[ProcessSpec]:
-        return [
-            self._daemon(node, daemon)
-            for node in self.nodes.values()
-            for daemon in node.kind.daemons(node.place)
-        ]
+    def _daemons(self) -> tuple[list[ProcessSpec], list[tuple[ProcessSpec, str]]]:
+        """Return the daemons to start at once, and those that each wait for another process, by its name."""
+        first: list[ProcessSpec] = []
+        later: list[tuple[ProcessSpec, str]] = []
+        for node in self.nodes.values():
+            for daemon in node.kind.daemons(node.place):
+                spec = self._daemon(node, daemon)
+                if daemon.after is None:
+                    first.append(spec)
+                else:
+                    later.append((spec, f"{node.spec.name}/{daemon.after}"))
+        return first, later
 
     def _machines(self) -> list[ProcessSpec]:
         machines = [n for n in self.nodes.values() if n.spec.role == "machine"]

@@ -38,10 +38,5 @@ def render(router: Router) -> str:
     ):
         lines.append(f" address-family {family} unicast")
         lines += [f"  neighbor {remote} activate" for remote in remotes]
-        if family == "ipv6":
-            lines += [f"  neighbor {remote} route-map global-next-hop in" for remote in remotes]
         lines.append(" exit-address-family")
-    # A neighbour may send its link-local address beside its global one (RFC 2545, 3). FRR 8.4 prefers the
-    # former, and never finds it when the session came up before its zebra had told it of the interface.
-    lines += ["route-map global-next-hop permit 10", " set ipv6 next-hop prefer-global"]
     return "\n".join(lines) + "\n"
