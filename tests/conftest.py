@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 # Importing mrtparse makes SIGPIPE fatal: a write to a closed socket would end pytest unheard.
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+# A shell starts background jobs with SIGINT ignored, which programs inherit: tests of Ctrl-C would fail.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "ci",
