@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Query, Response
 from controller.addressing import rows, rules
 from controller.addressing.auth import CallerDep
 from controller.addressing.bgp_prefixes import add_bgp_prefix, advertise
-from controller.addressing.bodies import PutAdvertisement, PutPartAdvertisement
+from controller.addressing.bodies import BgpPrefixBody, PutAdvertisement, PutPartAdvertisement
 from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.description import refuses
 from controller.addressing.envelope import json_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.present import bgp_prefix_body
@@ -53,7 +54,13 @@ def find_bgp_prefix(
     )
 
 
-@router.put("/accounts/{account_id}/bgp_prefixes/{bgp_prefix_id}/advertisement")
+@router.put(
+    "/accounts/{account_id}/bgp_prefixes/{bgp_prefix_id}/advertisement",
+    response_model=BgpPrefixBody,
+    responses=refuses(
+        Kind.INVALID_SITE, Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED
+    ),
+)
 def put_advertisement(
     account: AccountDep,
     bgp_prefix_id: Annotated[str, Path(max_length=32)],
@@ -66,14 +73,27 @@ def put_advertisement(
         row = write.session.get(BgpPrefixRow, bgp_prefix_id)
         if row is None or row.account_id != account or row.deleted_at is not None:
             raise Refusal(Kind.NOT_FOUND, f"account {account} has no BGP prefix {bgp_prefix_id!r}")
+        write.match(row)
         sites = rules.known_sites(body.sites, write.context.sites, "/sites")
         advertise(write, row, body.advertised, sites)
+        write.shows(row)
         return bgp_prefix_body(row, write.eye(row.id))
 
     return writer.run(work)
 
 
-@router.put("/accounts/{account_id}/prefixes/{prefix_id}/advertisement")
+@router.put(
+    "/accounts/{account_id}/prefixes/{prefix_id}/advertisement",
+    response_model=BgpPrefixBody,
+    responses=refuses(
+        Kind.INVALID_SITE,
+        Kind.INVALID_PREFIX,
+        Kind.NOT_WITHIN_PREFIX,
+        Kind.PREFIX_NOT_APPROVED,
+        Kind.INCOMPLETE_DEPLOYMENT,
+        Kind.STATE_LOCKED,
+    ),
+)
 def put_part_advertisement(
     account: AccountDep,
     prefix_id: Annotated[str, Path(max_length=32)],
@@ -93,6 +113,7 @@ def put_part_advertisement(
             row = add_bgp_prefix(write, prefix, cidr)
             write.session.flush()
         advertise(write, row, body.advertised, sites)
+        write.shows(row)
         return bgp_prefix_body(row, write.eye(row.id))
 
     return writer.run(work)

@@ -25,6 +25,7 @@ from controller.addressing import (
 )
 from controller.addressing.auth import AuthMiddleware
 from controller.addressing.context import Context
+from controller.addressing.description import describe
 from controller.addressing.envelope import refusal_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.policy import AddressPolicy
@@ -74,6 +75,7 @@ def create_app(
     app.state.context = Context(store, view, tuple(sites), on_change_set, policy or AddressPolicy())
     for router in (*ROUTERS, *extra_routers):
         app.include_router(router)
+    app.openapi = describe(app)  # type: ignore[method-assign]
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -26,10 +26,12 @@ def approve_prefix(account: AccountDep, prefix_id: str, caller: CallerDep, write
 
     def work(write: Write) -> dict[str, Any]:
         row = rows.the_prefix(write.session, account, prefix_id)
+        write.match(row)
         if not row.approved:
             row.approved, row.approved_at, row.modified_at = True, write.now, write.now
             write.record("approve", "prefix", row.id, account, cidr=row.cidr)
             write.change(account, Change(prefix=rows.prefix_object(row)))
+        write.shows(row)
         return success(prefix_body(row, rows.bgp_prefixes_of(write.session, account, row.id), write.eye()))
 
     return writer.run(work)

@@ -17,11 +17,13 @@ from controller.addressing.bodies import (
     Listing,
 )
 from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.description import refuses
 from controller.addressing.envelope import bare, json_response, listing, success
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.prefixes import BASE
 from controller.addressing.present import bgp_prefix_body
 from controller.addressing.tables import BgpPrefixRow, PrefixRow
+from controller.addressing.versions import etag
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix
 from controller.snapshots.model import Change
@@ -38,7 +40,13 @@ def list_bgp_prefixes(account: AccountDep, prefix_id: str, context: ContextDep) 
     return json_response(listing([bgp_prefix_body(b, context.view) for b in found]))
 
 
-@router.post("", response_model=Envelope[BgpPrefixBody])
+@router.post(
+    "",
+    response_model=Envelope[BgpPrefixBody],
+    responses=refuses(
+        Kind.INVALID_PREFIX, Kind.NOT_WITHIN_PREFIX, Kind.PREFIX_NOT_APPROVED, Kind.ALREADY_EXISTS
+    ),
+)
 def create_bgp_prefix(
     account: AccountDep, prefix_id: str, body: CreateBgpPrefix, writer: WriterDep
 ) -> Response:
@@ -52,6 +60,7 @@ def create_bgp_prefix(
         if any(b.cidr == cidr for b in rows.bgp_prefixes_of(write.session, account)):
             raise Refusal(Kind.ALREADY_EXISTS, f"{cidr} is a BGP prefix already: use that one", "/cidr")
         row = add_bgp_prefix(write, prefix, cidr)
+        write.shows(row)
         return success(bgp_prefix_body(row, write.eye(row.id)))
 
     return writer.run(work)
@@ -62,10 +71,14 @@ def get_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, cont
     """One BGP prefix."""
     with context.store.read() as session:
         row = rows.the_bgp_prefix(session, rows.the_prefix(session, account, prefix_id), bgp_prefix_id)
-    return json_response(success(bgp_prefix_body(row, context.view)))
+    return json_response(success(bgp_prefix_body(row, context.view)), headers={"ETag": etag(row)})
 
 
-@router.patch("/{bgp_prefix_id}", response_model=Envelope[BgpPrefixBody])
+@router.patch(
+    "/{bgp_prefix_id}",
+    response_model=Envelope[BgpPrefixBody],
+    responses=refuses(Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED),
+)
 def edit_bgp_prefix(
     account: AccountDep, prefix_id: str, bgp_prefix_id: str, body: EditBgpPrefix, writer: WriterDep
 ) -> Response:
@@ -84,6 +97,7 @@ def edit_bgp_prefix(
         row = rows.the_bgp_prefix(
             write.session, rows.the_prefix(write.session, account, prefix_id), bgp_prefix_id
         )
+        write.match(row)
         if body.asn_prepend_count is not None:
             row.asn_prepend_count = body.asn_prepend_count
             write.record("prepend", "bgp_prefix", row.id, account, count=body.asn_prepend_count)
@@ -97,13 +111,14 @@ def edit_bgp_prefix(
         elif body.asn_prepend_count is not None:
             write.change(account, Change(bgp_prefix=rows.bgp_prefix_object(row)))
         row.modified_at = write.now
-        touched = (row.id,) if write.changes else ()
+        write.shows(row)
+        touched = (row.id,) if write.changes_anything else ()
         return success(bgp_prefix_body(row, write.eye(*touched)))
 
     return writer.run(work)
 
 
-@router.delete("/{bgp_prefix_id}", response_model=Bare)
+@router.delete("/{bgp_prefix_id}", response_model=Bare, responses=refuses(Kind.STILL_ADVERTISED))
 def delete_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, writer: WriterDep) -> Response:
     """Delete a withdrawn BGP prefix; it is tombstoned."""
 
@@ -111,6 +126,7 @@ def delete_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, w
         row = rows.the_bgp_prefix(
             write.session, rows.the_prefix(write.session, account, prefix_id), bgp_prefix_id
         )
+        write.match(row)
         if row.advertised:
             raise Refusal(Kind.STILL_ADVERTISED, f"{row.cidr} is advertised: withdraw it first")
         row.deleted_at = write.now

@@ -10,6 +10,7 @@ from controller.addressing import rows
 from controller.addressing.bgp_prefixes import advertise
 from controller.addressing.bodies import EditStatus, Envelope, StatusBody
 from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.description import refuses
 from controller.addressing.envelope import json_response, success
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.prefixes import BASE
@@ -30,7 +31,11 @@ def get_status(account: AccountDep, prefix_id: str, context: ContextDep) -> Resp
     return json_response(success(status_body(next((b for b in found if b.cidr == prefix.cidr), None))))
 
 
-@router.patch("", response_model=Envelope[StatusBody])
+@router.patch(
+    "",
+    response_model=Envelope[StatusBody],
+    responses=refuses(Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED),
+)
 def edit_status(account: AccountDep, prefix_id: str, body: EditStatus, writer: WriterDep) -> Response:
     """Advertise or withdraw the BGP prefix that is the whole prefix."""
 
@@ -44,6 +49,7 @@ def edit_status(account: AccountDep, prefix_id: str, body: EditStatus, writer: W
                 Kind.INCOMPLETE_DEPLOYMENT,
                 f"{prefix.cidr} has no BGP prefix of its own: bind a service to all of it first",
             )
+        write.match(row)
         advertise(write, row, body.advertised, row.sites)
         return success(status_body(row))
 

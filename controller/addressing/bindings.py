@@ -12,7 +12,9 @@ from controller.addressing import rows, rules
 from controller.addressing.bgp_prefixes import add_bgp_prefix
 from controller.addressing.bodies import Bare, BindingBody, CreateBinding, Envelope, Listing
 from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.description import refuses
 from controller.addressing.envelope import bare, json_response, listing, success
+from controller.addressing.errors import Kind
 from controller.addressing.prefixes import BASE
 from controller.addressing.present import binding_body
 from controller.addressing.tables import BindingRow, ServiceRow
@@ -33,7 +35,18 @@ def list_bindings(account: AccountDep, prefix_id: str, context: ContextDep) -> R
     return json_response(listing([binding_body(b, names[b.service_id], context.view) for b in found]))
 
 
-@router.post("", response_model=Envelope[BindingBody])
+@router.post(
+    "",
+    response_model=Envelope[BindingBody],
+    responses=refuses(
+        Kind.INVALID_PREFIX,
+        Kind.NOT_WITHIN_PREFIX,
+        Kind.PREFIX_NOT_APPROVED,
+        Kind.ALREADY_EXISTS,
+        Kind.DEFAULT_BINDING_FIRST,
+        Kind.DEFAULT_BINDING_ONLY,
+    ),
+)
 def create_binding(account: AccountDep, prefix_id: str, body: CreateBinding, writer: WriterDep) -> Response:
     """Bind a service; the default binding (all of the prefix) makes the BGP prefix, withdrawn."""
 
@@ -56,6 +69,7 @@ def create_binding(account: AccountDep, prefix_id: str, body: CreateBinding, wri
             created_at=write.now,
         )
         write.session.add(row)
+        write.shows(row)
         write.record("create", "binding", row.id, account, cidr=cidr, service_id=service.id)
         write.change(account, Change(binding=rows.binding_object(row)))
         if cidr == whole and all(b.cidr != cidr for b in rows.bgp_prefixes_of(write.session, account)):
@@ -74,13 +88,16 @@ def get_binding(account: AccountDep, prefix_id: str, binding_id: str, context: C
     return json_response(success(binding_body(row, service.name, context.view)))
 
 
-@router.delete("/{binding_id}", response_model=Bare)
+@router.delete(
+    "/{binding_id}", response_model=Bare, responses=refuses(Kind.STILL_ADVERTISED, Kind.BINDING_IN_USE)
+)
 def delete_binding(account: AccountDep, prefix_id: str, binding_id: str, writer: WriterDep) -> Response:
     """Delete a binding that no advertised BGP prefix stands on; it is tombstoned."""
 
     def work(write: Write) -> dict[str, Any]:
         prefix = rows.the_prefix(write.session, account, prefix_id)
         row = rows.the_binding(write.session, prefix, binding_id)
+        write.match(row)
         advertised = [Prefix(b.cidr) for b in rows.bgp_prefixes_of(write.session, account) if b.advertised]
         bound = [Prefix(b.cidr) for b in rows.bindings_of(write.session, account, prefix.id)]
         rules.may_unbind(Prefix(row.cidr), Prefix(prefix.cidr), bound, advertised)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -36,7 +36,11 @@ class WhileWriting:
     """In a write nothing has been rolled out yet, and nobody waits for routers with the store locked."""
 
     def __init__(
-        self, view: OperationalView, change_set_id: str, touched: frozenset[str], now: datetime
+        self,
+        view: OperationalView,
+        change_set_id: Callable[[str], str],
+        touched: frozenset[str],
+        now: datetime,
     ) -> None:
         self._view = view
         self._change_set_id = change_set_id
@@ -46,7 +50,7 @@ class WhileWriting:
     def operational(self, account_id: str, bgp_prefix_id: str) -> Operational:
         """Return "rolling" for what this write changes."""
         if bgp_prefix_id in self._touched:
-            reason = f"accepted as change-set {self._change_set_id}, not rolled out yet"
+            reason = f"accepted as change-set {self._change_set_id(account_id)}, not rolled out yet"
             return Operational("rolling", rfc3339(self._now), reason)
         return self._view.operational(account_id, bgp_prefix_id)
 

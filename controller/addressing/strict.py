@@ -39,7 +39,8 @@ class Declared:
 class StrictMiddleware:
     """Checks query string and body of each request against what its route declares.
 
-    It also leaves ``request_hash`` in the request's state: the SHA-256 of method, path and body.
+    It also leaves ``request_hash`` in the request's state: the SHA-256 of method, path, query
+    and body.
     """
 
     def __init__(self, app: ASGIApp, described: Callable[[], FastAPI]) -> None:
@@ -62,7 +63,9 @@ class StrictMiddleware:
         except Refusal as refusal:
             await refusal_response(refusal)(scope, receive, send)
             return
-        digest = hashlib.sha256(f"{scope['method']} {scope['path']}\n".encode() + body)
+        digest = hashlib.sha256(
+            f"{scope['method']} {scope['path']}\n".encode() + scope["query_string"] + b"\n" + body
+        )
         scope.setdefault("state", {})["request_hash"] = digest.hexdigest()
         await self._app(scope, _replay(body, receive), send)
 

@@ -143,5 +143,6 @@ class AnswerRow(Base):
     request_hash: Mapped[str] = mapped_column(String(64))
     status: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    change_set_id: Mapped[str | None] = mapped_column(ID)
+    change_set_id: Mapped[str | None] = mapped_column(String(400))
+    etag: Mapped[str | None] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(UtcDateTime)

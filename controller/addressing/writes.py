@@ -1,4 +1,4 @@
-"""One write: rows, event, change-set and answer in one transaction, then the driver is woken.
+"""One write: rows, events, change-sets and answer in one transaction, then the driver is woken.
 
 An answer that a caller has seen is therefore on disk with all that belongs to it, and a repeated request
 with its idempotency key gets the stored answer and does nothing.
@@ -6,43 +6,64 @@ with its idempotency key gets the stored answer and does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from controller.addressing.auth import Caller, CallerDep
 from controller.addressing.context import Context, ContextDep
 from controller.addressing.envelope import JSON
 from controller.addressing.errors import Kind, Refusal
+from controller.addressing.foresee import plan
 from controller.addressing.present import WhileWriting
 from controller.addressing.tables import AnswerRow, EventRow
 from controller.addressing.times import rfc3339
+from controller.addressing.versions import etag
 from controller.snapshots import outbox
 from controller.snapshots.model import Change, ChangeSet
+from controller.store import Base
 
 CHANGE_SET_HEADER = "Herald-Change-Set"
 KEY_HEADER = "Idempotency-Key"
 REASON_HEADER = "Herald-Reason"
+MATCH_HEADER = "If-Match"
+
+DRY_RUN_CODE = 1000
+"""The code of the message in a dry run's envelope."""
+
+
+@dataclass(slots=True)
+class _AccountChanges:
+    """What a write changes of one account's operational state."""
+
+    change_set_id: str = field(default_factory=lambda: uuid4().hex)
+    changes: list[Change] = field(default_factory=list)
+    intents: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Write:
-    """What is being written: the session, and what is to be recorded of it."""
+    """What is being written: the session, and what is to be recorded of it.
+
+    ``etag`` is the answer's entity tag, set by :meth:`shows`.
+    """
 
     session: Session
     caller: Caller
     context: Context
     now: datetime
-    change_set_id: str = field(default_factory=lambda: uuid4().hex)
-    changes: list[Change] = field(default_factory=list)
-    account_id: str | None = None
+    if_match: tuple[str, ...] | None = None
+    etag: str | None = None
+    _accounts: dict[str, _AccountChanges] = field(default_factory=dict)
     _events: list[EventRow] = field(default_factory=list)
+    _matched: bool = False
 
     def record(
         self, action: str, kind: str, object_id: str, account_id: str | None, **detail: object
@@ -59,56 +80,105 @@ class Write:
             )
         )
 
+    def match(self, row: Base) -> None:
+        """Refuse (412) to change ``row`` unless it is what the caller's If-Match saw. Call it first."""
+        self._matched = True
+        if self.if_match is not None and "*" not in self.if_match and etag(row) not in self.if_match:
+            raise Refusal(
+                Kind.PRECONDITION_FAILED,
+                f"it was changed since you read it and is at {etag(row)} now: GET it and decide again",
+                f"/header/{MATCH_HEADER}",
+            )
+
+    def shows(self, row: Base) -> None:
+        """Let the answer carry the entity tag of ``row``; call it after changing."""
+        self.session.flush()
+        self.etag = etag(row)
+
     def change(self, account_id: str, *changes: Change) -> None:
-        """Add to the change-set of this write, which is about one account."""
-        assert self.account_id in (None, account_id)
-        self.account_id = account_id
-        self.changes.extend(changes)
+        """Add to the change-set of one account; a write has at most one for each account."""
+        self._of(account_id).changes.extend(changes)
+
+    def carry(self, account_id: str, intent: str) -> None:
+        """Let an account's change-set carry a signed intent (SAFETY.md, 2)."""
+        self._of(account_id).intents.append(intent)
+
+    def change_set_id(self, account_id: str) -> str:
+        """Return the id that the account's change-set will have, should anything be changed."""
+        return self._of(account_id).change_set_id
+
+    def changes_of(self, account_id: str) -> Sequence[Change]:
+        """Return what is to change of one account so far."""
+        return tuple(self._of(account_id).changes)
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether the operational state is to change."""
+        return any(part.changes for part in self._accounts.values())
 
     def eye(self, *touched: str) -> WhileWriting:
         """Return how the answer sees the objects with the ids ``touched``, which this write changes."""
         return WhileWriting(self.context.view, self.change_set_id, frozenset(touched), self.now)
 
-    def finish(self, origin: str, reason: str) -> str | None:
-        """Add events and change-set to the transaction; return the change-set's id if there is one."""
-        made = self.change_set_id if self.changes else None
+    def change_sets(self, reason: str) -> tuple[ChangeSet, ...]:
+        """Return the change-sets as they are now, one for each account that changes."""
+        why = reason or "; ".join(f"{e.action} {e.object_kind}" for e in self._events)
+        return tuple(
+            ChangeSet(
+                id=part.change_set_id,
+                account_id=account_id,
+                actor=self.caller.actor,
+                reason=why,
+                at=rfc3339(self.now),
+                changes=tuple(part.changes),
+                intents=tuple(part.intents),
+            )
+            for account_id, part in self._accounts.items()
+            if part.changes
+        )
+
+    def finish(self, origin: str, reason: str) -> tuple[ChangeSet, ...]:
+        """Add events and change-sets to the transaction; return the change-sets."""
+        if self.if_match is not None and not self._matched:
+            raise Refusal(
+                Kind.MALFORMED_HEADER,
+                f"{MATCH_HEADER} has no meaning for this route: leave it out",
+                f"/header/{MATCH_HEADER}",
+            )
+        made = self.change_sets(reason)
+        ids = {c.account_id: c.id for c in made}
         why = reason or "; ".join(f"{e.action} {e.object_kind}" for e in self._events)
         for event in self._events:
-            event.actor, event.origin, event.reason, event.change_set_id = (
-                self.caller.actor,
-                origin,
-                why,
-                made,
-            )
+            event.actor, event.origin, event.reason = self.caller.actor, origin, why[:500]
+            event.change_set_id = None if event.account_id is None else ids.get(event.account_id)
             self.session.add(event)
-        if made is not None and self.account_id is not None:
-            outbox.append(
-                self.session,
-                ChangeSet(
-                    id=made,
-                    account_id=self.account_id,
-                    actor=self.caller.actor,
-                    reason=why,
-                    at=rfc3339(self.now),
-                    changes=tuple(self.changes),
-                ),
-            )
+        for change_set in made:
+            outbox.append(self.session, change_set)
         return made
+
+    def _of(self, account_id: str) -> _AccountChanges:
+        return self._accounts.setdefault(account_id, _AccountChanges())
 
 
 Work = Callable[[Write], Mapping[str, Any]]
 """Does the write and returns the answer's body."""
 
 
+class _NothingChangesError(Exception):
+    """Ends a dry run's transaction, so that nothing of it stays."""
+
+
 class Writer:
     """Runs writes on behalf of one request."""
 
-    def __init__(self, request: Request, caller: Caller, context: Context) -> None:
+    def __init__(self, request: Request, caller: Caller, context: Context, *, dry_run: bool = False) -> None:
         self._caller = caller
         self._context = context
+        self._dry_run = dry_run
         self._hash: str = request.state.request_hash
         self._key = _single(request, KEY_HEADER, 255)
         self._reason = _single(request, REASON_HEADER, 500) or ""
+        self._if_match = _entity_tags(request)
         self._origin = f"{request.client.host}" if request.client else "unix socket"
 
     def refuse_key(self, why: str) -> None:
@@ -119,14 +189,21 @@ class Writer:
             )
 
     def run(self, work: Work) -> Response:
-        """Do ``work`` once; a refusal raised in it leaves nothing behind."""
+        """Do ``work`` once; a refusal raised in it leaves nothing behind.
+
+        With ``dry_run=true`` all is done and undone, and the answer has the foreseen ``plan`` beside what
+        it would have been; keys are neither looked at nor kept.
+        """
+        if self._dry_run:
+            return self._foresee(work)
         with self._context.store.write() as session:
             stored = self._stored(session)
             if stored is not None:
-                return _answer(stored.status, stored.body, stored.change_set_id)
-            write = Write(session, self._caller, self._context, datetime.now(UTC))
+                return _answer(stored.body, stored.change_set_id, stored.etag)
+            write = self._begin(session)
             body = msgspec.json.encode(work(write))
-            change_set_id = write.finish(self._origin, self._reason)
+            made = [c.id for c in write.finish(self._origin, self._reason)]
+            ids = ", ".join(made) or None
             if self._key is not None:
                 session.add(
                     AnswerRow(
@@ -135,13 +212,31 @@ class Writer:
                         request_hash=self._hash,
                         status=200,
                         body=body,
-                        change_set_id=change_set_id,
+                        change_set_id=ids,
+                        etag=write.etag,
                         at=write.now,
                     )
                 )
-        if change_set_id is not None:
+        for change_set_id in made:
             self._context.on_change_set(change_set_id)
-        return _answer(200, body, change_set_id)
+        return _answer(body, ids, write.etag)
+
+    def _begin(self, session: Session) -> Write:
+        return Write(session, self._caller, self._context, datetime.now(UTC), self._if_match)
+
+    def _foresee(self, work: Work) -> Response:
+        body: dict[str, Any] = {}
+        try:
+            with self._context.store.write() as session:
+                write = self._begin(session)
+                body = dict(work(write))
+                body["plan"] = plan(session, write.finish(self._origin, self._reason), self._context.sites)
+                raise _NothingChangesError  # noqa: TRY301 (leaving the block is what undoes it)
+        except _NothingChangesError:
+            pass
+        if "messages" in body:
+            body["messages"] = [{"code": DRY_RUN_CODE, "message": "dry run: nothing was changed"}]
+        return _answer(msgspec.json.encode(body), None, None)
 
     def _stored(self, session: Session) -> AnswerRow | None:
         if self._key is None:
@@ -169,14 +264,39 @@ def _single(request: Request, name: str, longest: int) -> str | None:
     return values[0].strip()
 
 
-def _answer(status: int, body: bytes, change_set_id: str | None) -> Response:
-    headers = {} if change_set_id is None else {CHANGE_SET_HEADER: change_set_id}
-    return Response(body, status, headers, media_type=JSON)
+def _entity_tags(request: Request) -> tuple[str, ...] | None:
+    text = _single(request, MATCH_HEADER, 1000)
+    if text is None:
+        return None
+    tags = tuple(part.strip() for part in text.split(","))
+    if not all(tag == "*" or re.fullmatch(r'(W/)?"[\x21\x23-\x7e]*"', tag) for tag in tags):
+        raise Refusal(
+            Kind.MALFORMED_HEADER,
+            f"{MATCH_HEADER} is no list of entity tags: send the ETag of a GET, with its quotes",
+            f"/header/{MATCH_HEADER}",
+        )
+    return tags
 
 
-def current_writer(request: Request, caller: CallerDep, context: ContextDep) -> Writer:
+def _answer(body: bytes, change_set_ids: str | None, tag: str | None) -> Response:
+    headers = {}
+    if change_set_ids is not None:
+        headers[CHANGE_SET_HEADER] = change_set_ids
+    if tag is not None:
+        headers["ETag"] = tag
+    return Response(body, 200, headers, media_type=JSON)
+
+
+def current_writer(
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    dry_run: Annotated[
+        bool, Query(description="Change nothing; answer with what would change, and where.")
+    ] = False,
+) -> Writer:
     """Return the writer of this request."""
-    return Writer(request, caller, context)
+    return Writer(request, caller, context, dry_run=dry_run)
 
 
 WriterDep = Annotated[Writer, Depends(current_writer)]

@@ -263,7 +263,7 @@ def test_a_repeated_key_gives_the_stored_answer_and_does_it_once(api: Api) -> No
         assert (again.status_code, again.content) == (200, first.content)
         assert again.headers["Herald-Change-Set"] == first.headers["Herald-Change-Set"]
         other = http.patch(path, json={"on_demand": {"advertised": False}}, headers=key)
-        refused(other, 422, "idempotency_key_reused", "/header/Idempotency-Key")
+        refused(other, 409, "idempotency_key_reused", "/header/Idempotency-Key")
         refused(http.patch(path, json=body, headers={"Idempotency-Key": ""}), 400, "malformed_header")
         assert api.counts() == before
         twice = http.patch(path, json=body, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")])

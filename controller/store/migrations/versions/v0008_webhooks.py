@@ -1,0 +1,15 @@
+"""Webhooks and their deliveries."""
+
+from __future__ import annotations
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Refuse: rows would be lost. Restore a copy of the database instead."""
+    raise NotImplementedError("migrations go up only: restore a copy of the database")
