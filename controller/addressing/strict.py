@@ -29,10 +29,14 @@ LARGEST_BODY = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What one route takes. ``media``: the body's media types, empty when it takes none."""
+    """What one route takes. ``media``: the body's media types, empty when it takes none.
+
+    ``flags``: those of the query's parameters that are booleans.
+    """
 
     path: re.Pattern[str]
     query: frozenset[str]
+    flags: frozenset[str]
     media: frozenset[str]
 
 
@@ -56,7 +60,7 @@ class StrictMiddleware:
         try:
             route = self._find(scope["method"], scope["path"])
             if route is not None:
-                check_query(scope["query_string"], route.query)
+                check_query(scope["query_string"], route.query, route.flags)
             body = await _read(receive)
             if route is not None:
                 check_body(body, Headers(scope=scope), route.media)
@@ -80,15 +84,24 @@ def declared_routes(openapi: dict[str, Any]) -> dict[str, list[Declared]]:
     found: dict[str, list[Declared]] = {}
     for path, operations in openapi.get("paths", {}).items():
         for method, operation in operations.items():
-            query = (p["name"] for p in operation.get("parameters", ()) if p["in"] == "query")
+            query = {p["name"]: p["schema"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+            flags = (name for name, schema in query.items() if _is_flag(schema))
             media = operation.get("requestBody", {}).get("content", {})
-            route = Declared(compile_path(path)[0], frozenset(query), frozenset(media))
+            route = Declared(compile_path(path)[0], frozenset(query), frozenset(flags), frozenset(media))
             found.setdefault(method.upper(), []).append(route)
     return found
 
 
-def check_query(raw: bytes, declared: frozenset[str]) -> None:
-    """Refuse an unknown, empty or repeated parameter (400), naming it."""
+def _is_flag(schema: dict[str, Any]) -> bool:
+    choices = schema.get("anyOf", [schema])
+    return any(choice.get("type") == "boolean" for choice in choices)
+
+
+def check_query(raw: bytes, declared: frozenset[str], flags: frozenset[str] = frozenset()) -> None:
+    """Refuse an unknown, empty or repeated parameter (400), naming it; and a boolean that is none.
+
+    A boolean is ``true`` or ``false``: readers differ on what ``1``, ``yes`` or ``True`` would be.
+    """
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError as error:
@@ -106,6 +119,10 @@ def check_query(raw: bytes, declared: frozenset[str]) -> None:
         if not value:
             raise Refusal(
                 Kind.MALFORMED_QUERY, f"parameter {name!r} is empty: give a value or leave it out", pointer
+            )
+        if name in flags and value not in ("true", "false"):
+            raise Refusal(
+                Kind.MALFORMED_QUERY, f"parameter {name!r} is {value!r}: give true or false", pointer
             )
         seen.add(name)
 

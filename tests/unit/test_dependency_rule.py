@@ -17,6 +17,7 @@ PURE = [
     "controller/snapshots/compile.py",
     "controller/snapshots/diff.py",
     "controller/snapshots/objects.py",
+    "controller/safety/effects.py",
     "controller/rollout/machine.py",
     "controller/rollout/delivery.py",
     "controller/addressing/rules.py",
