@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
 
 from controller.addressing import rows, rules
 from controller.addressing.bodies import Bare, CreatePrefix, EditPrefix, Envelope, Listing, PrefixBody
-from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.context import AccountDep, Context, ContextDep
 from controller.addressing.description import refuses
 from controller.addressing.envelope import bare, json_response, listing, success
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.present import prefix_body
+from controller.addressing.streams import PAGE, stream_listing
 from controller.addressing.tables import BgpPrefixRow, PrefixRow
 from controller.addressing.versions import etag
 from controller.addressing.writes import Write, WriterDep
@@ -26,14 +29,52 @@ router = APIRouter(prefix=BASE, tags=["prefixes"])
 
 
 @router.get("", response_model=Listing[PrefixBody])
-def list_prefixes(account: AccountDep, context: ContextDep) -> Response:
-    """All prefixes of the account, whole: there is no next page."""
+def list_prefixes(
+    account: AccountDep,
+    context: ContextDep,
+    limit: Annotated[
+        int | None, Query(ge=1, le=1000, description="Only so many; the Link header leads on.")
+    ] = None,
+    after: Annotated[
+        str | None, Query(min_length=1, max_length=32, description="Those after the prefix with this id.")
+    ] = None,
+) -> Response:
+    """All prefixes of the account, whole: there is no next page, unless ``limit`` asks for pages."""
+    if limit is not None or after is not None:
+        return _page(account, context, limit or 1000, after)
+    return stream_listing(_all_pages(account, context))
+
+
+def _all_pages(account: str, context: Context) -> Generator[list[dict[str, Any]], None, None]:
+    """Give the account's prefixes as they were when the first was read."""
     with context.store.read() as session:
-        found = rows.prefixes_of(session, account)
-        parts: dict[str, list[BgpPrefixRow]] = defaultdict(list)
-        for bgp in rows.bgp_prefixes_of(session, account):
-            parts[bgp.prefix_id].append(bgp)
-    return json_response(listing([prefix_body(p, parts[p.id], context.view) for p in found]))
+        last: PrefixRow | None = None
+        while found := rows.prefixes_after(session, account, last, PAGE):
+            last = found[-1]
+            shown = _shown(session, found, context)
+            session.expunge_all()
+            yield shown
+
+
+def _page(account: str, context: Context, limit: int, after: str | None) -> Response:
+    with context.store.read() as session:
+        last = None if after is None else rows.any_prefix(session, account, after, "/query/after")
+        found = rows.prefixes_after(session, account, last, limit)
+        shown, total = _shown(session, found, context), rows.count_prefixes(session, account)
+    headers = {}
+    if len(found) == limit:
+        path = BASE.format(account_id=account)
+        headers["Link"] = f'<{path}?limit={limit}&after={found[-1].id}>; rel="next"'
+    body = listing(shown)
+    body["result_info"] |= {"per_page": limit, "total_count": total, "total_pages": -(-total // limit)}
+    return json_response(body, headers=headers)
+
+
+def _shown(session: Session, found: Sequence[PrefixRow], context: Context) -> list[dict[str, Any]]:
+    parts: dict[str, list[BgpPrefixRow]] = defaultdict(list)
+    for bgp in rows.bgp_prefixes_in(session, [p.id for p in found]):
+        parts[bgp.prefix_id].append(bgp)
+    return [prefix_body(p, parts[p.id], context.view) for p in found]
 
 
 @router.post(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from controller.addressing.errors import Kind, Refusal
-from controller.addressing.rules import bounds
+from controller.addressing.rules import bounds, starts_around
 from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow, ServiceRow
 from controller.bgp import Prefix
 from controller.snapshots.model import BgpPrefixObject, BindingObject, PrefixObject
@@ -49,21 +49,49 @@ def the_service(session: Session, service_id: str, pointer: str) -> ServiceRow:
     return row
 
 
-def prefixes_of(session: Session, account_id: str) -> Sequence[PrefixRow]:
-    """Return the account's prefixes in the order of creation."""
+def any_prefix(session: Session, account_id: str, prefix_id: str, pointer: str) -> PrefixRow:
+    """Return the account's prefix, a tombstone too: a place in a list outlives what stood there."""
+    row = session.get(PrefixRow, prefix_id)
+    if row is None or row.account_id != account_id:
+        raise Refusal(Kind.MALFORMED_QUERY, f"account {account_id} has no prefix {prefix_id!r}", pointer)
+    return row
+
+
+def count_prefixes(session: Session, account_id: str) -> int:
+    """Return how many prefixes the account has."""
+    live = select(func.count()).where(PrefixRow.account_id == account_id, PrefixRow.deleted_at.is_(None))
+    return session.scalar(live) or 0
+
+
+def prefixes_after(
+    session: Session, account_id: str, last: PrefixRow | None, limit: int
+) -> Sequence[PrefixRow]:
+    """Return the account's next prefixes in the order of creation; ``last`` None: the first ones."""
+    query = select(PrefixRow).where(PrefixRow.account_id == account_id, PrefixRow.deleted_at.is_(None))
+    if last is not None:
+        query = query.where(tuple_(PrefixRow.created_at, PrefixRow.id) > (last.created_at, last.id))
+    return session.scalars(query.order_by(PrefixRow.created_at, PrefixRow.id).limit(limit)).all()
+
+
+def bgp_prefixes_in(session: Session, prefix_ids: Sequence[str]) -> Sequence[BgpPrefixRow]:
+    """Return the BGP prefixes in any of these prefixes, in the order of creation."""
     return session.scalars(
-        select(PrefixRow)
-        .where(PrefixRow.account_id == account_id, PrefixRow.deleted_at.is_(None))
-        .order_by(PrefixRow.created_at, PrefixRow.id)
+        select(BgpPrefixRow)
+        .where(BgpPrefixRow.prefix_id.in_(prefix_ids), BgpPrefixRow.deleted_at.is_(None))
+        .order_by(BgpPrefixRow.created_at, BgpPrefixRow.id)
     ).all()
 
 
 def overlapping(session: Session, prefix: Prefix) -> Sequence[PrefixRow]:
-    """Return the onboarded prefixes of all accounts that overlap ``prefix``."""
+    """Return the onboarded prefixes of all accounts that overlap ``prefix``.
+
+    Of two CIDRs that overlap one covers the other, so they are found by where they start: the index gives
+    them without a look at all that start before.
+    """
     low, high = bounds(prefix)
-    return session.scalars(
-        select(PrefixRow).where(PrefixRow.low <= high, PrefixRow.high >= low, PrefixRow.deleted_at.is_(None))
-    ).all()
+    within = PrefixRow.low.between(low, high)
+    around = PrefixRow.low.in_(set(starts_around(prefix))) & (PrefixRow.high >= high)
+    return session.scalars(select(PrefixRow).where(or_(within, around), PrefixRow.deleted_at.is_(None))).all()
 
 
 def bgp_prefixes_of(

@@ -71,6 +71,14 @@ def bounds(prefix: Prefix) -> tuple[bytes, bytes]:
     return first.to_bytes(16, "big"), last.to_bytes(16, "big")
 
 
+def starts_around(prefix: Prefix) -> tuple[bytes, ...]:
+    """Return the first addresses, as in :func:`bounds`, of all prefixes that cover ``prefix``."""
+    network = ipaddress.ip_network(prefix)
+    return tuple(
+        bounds(Prefix(str(network.supernet(new_prefix=length))))[0] for length in range(network.prefixlen + 1)
+    )
+
+
 def free_of(prefix: Prefix, account_id: str, overlapping: Iterable[tuple[str, Prefix]], pointer: str) -> None:
     """Refuse ``prefix`` when another account has a part of it, or this one has it already.
 

@@ -56,10 +56,13 @@ class PrefixRow(Base):
     """An onboarded prefix. ``low``/``high``: first and last address, 16 bytes, for overlaps by index."""
 
     __tablename__ = "prefixes"
-    __table_args__ = (Index("ix_prefixes_range", "low", "high", sqlite_where=LIVE),)
+    __table_args__ = (
+        Index("ix_prefixes_range", "low", "high", sqlite_where=LIVE),
+        Index("ix_prefixes_order", "account_id", "created_at", "id"),
+    )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
-    account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"), index=True)
+    account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"))
     cidr: Mapped[str] = mapped_column(String(49))
     low: Mapped[bytes] = mapped_column(LargeBinary(16))
     high: Mapped[bytes] = mapped_column(LargeBinary(16))

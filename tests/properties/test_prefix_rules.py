@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.policy import AddressPolicy
-from controller.addressing.rules import announceable, bounds, canonical, free_of, may_bind, may_unbind, within
+from controller.addressing.rules import (
+    announceable,
+    bounds,
+    canonical,
+    free_of,
+    may_bind,
+    may_unbind,
+    starts_around,
+    within,
+)
 from controller.addressing.strict import check_query, parse_json
 from controller.bgp import Prefix, covers
 from controller.cli.scope import Wanted, announcing, withdrawing
@@ -95,6 +104,9 @@ def test_bounds_meet_exactly_when_prefixes_overlap(pair) -> None:
     wide = {a.version, b.version} == {4, 6} and min(a.prefixlen, b.prefixlen) < 96
     if not wide:  # an IPv6 prefix around ::ffff:0:0 is refused before (::/8 is never onboarded)
         assert (low_a <= high_b and low_b <= high_a) == (a.version == b.version and a.overlaps(b))
+        # The way in which overlaps are looked up: what starts in it, or around it and ends after it.
+        around = low_b in starts_around(Prefix(str(a))) and high_b >= high_a
+        assert (low_a <= low_b <= high_a or around) == (a.version == b.version and a.overlaps(b))
     assert len(low_a) == len(high_a) == 16 and low_a <= high_a
 
 

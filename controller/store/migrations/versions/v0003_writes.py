@@ -1,4 +1,4 @@
-"""The ETag that a stored answer was given with; and ids of several change-sets in one answer."""
+"""Stored answers: their ETag, ids of several change-sets. Prefixes: an index in the order of lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the column; make room for the ids of several change-sets."""
+    """Add the column and the index; make room for the ids of several change-sets."""
+    op.create_index("ix_prefixes_order", "prefixes", ["account_id", "created_at", "id"])
+    op.drop_index("ix_prefixes_account_id", "prefixes")
     with op.batch_alter_table("answers") as answers:
         answers.add_column(sa.Column("etag", sa.String(length=64), nullable=True))
         answers.alter_column("change_set_id", existing_type=sa.String(length=32), type_=sa.String(length=400))
