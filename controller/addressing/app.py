@@ -29,7 +29,7 @@ from controller.addressing.description import describe
 from controller.addressing.envelope import refusal_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.policy import AddressPolicy
-from controller.addressing.strict import StrictMiddleware
+from controller.addressing.strict import StrictMiddleware, methods_at
 from controller.addressing.views import OperationalView
 from controller.store import Store, StoreUnavailableError
 
@@ -67,6 +67,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         middleware=[
             Middleware(AuthMiddleware, store=store),
             Middleware(StrictMiddleware, described=lambda: app),
@@ -108,7 +109,10 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = BY_STATUS.get(error.status_code, Kind.MALFORMED_BODY)
-    return refusal_response(Refusal(kind, f"{request.method} {request.url.path}: {error.detail}"))
+    answer = refusal_response(Refusal(kind, f"{request.method} {request.url.path}: {error.detail}"))
+    if kind is Kind.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(methods_at(request.app.openapi(), request.url.path))
+    return answer
 
 
 def _unavailable(request: Request, error: Exception) -> Response:

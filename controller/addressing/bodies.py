@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-Cidr = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+Cidr = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=60),
+    Field(json_schema_extra={"format": "cidr", "examples": ["192.0.2.0/24", "2001:db8:1000::/48"]}),
+]
 
 
 class Request(BaseModel):

@@ -15,8 +15,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from controller.addressing.errors import Kind
+from controller.addressing.headers import OF_WRITES
+from controller.addressing.links import add_links
 
 Responses = dict[int | str, dict[str, Any]]
+
+BY_LABEL = {kind.label: kind for kind in Kind}
 
 FAILURE = "Failure"
 REF = {"$ref": f"#/components/schemas/{FAILURE}"}
@@ -29,12 +33,6 @@ WRITES = (
     Kind.BODY_TOO_LARGE,
     Kind.KEY_REUSED,
     Kind.PRECONDITION_FAILED,
-)
-
-WRITE_HEADERS = (
-    ("Idempotency-Key", 255, "The same key with the same request gives the same answer, and is done once."),
-    ("Herald-Reason", 500, "Why; kept in the history of what changes."),
-    ("If-Match", 1000, "The ETag of a GET: the write is refused (412) if the object was changed since."),
 )
 
 
@@ -92,6 +90,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
+    add_links(found)
     return found
 
 
@@ -106,30 +105,22 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         implied += WRITES
         operation.setdefault("parameters", []).extend(
             {
-                "name": name, "in": "header", "required": False, "description": what,
-                "schema": {"type": "string", "minLength": 1, "maxLength": longest},
+                "name": header.name, "in": "header", "required": False, "description": header.meaning,
+                "schema": {
+                    "type": "string", "minLength": 1, "maxLength": header.longest, "pattern": header.pattern,
+                },
             }
-            for name, longest, what in WRITE_HEADERS
+            for header in OF_WRITES
         )  # fmt: skip
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422", "")):
         del responses["422"]
     for status, response in refuses(*implied).items():
-        mine = responses.setdefault(str(status), response)
-        if mine is not response:
-            _merge(mine, response)
+        mine = responses.get(str(status))
+        named = [] if mine is None else mine["content"]["application/json"]["examples"]
+        kinds = [BY_LABEL[label] for label in (*named, *response["content"]["application/json"]["examples"])]
+        responses[str(status)] = _response(dict.fromkeys(kinds))
     operation["responses"] = dict(sorted(responses.items()))
-
-
-def _merge(mine: dict[str, Any], other: dict[str, Any]) -> None:
-    """Put the implied refusals of a status beside those that the route names."""
-    named = mine["content"]["application/json"]["examples"]
-    new = other["content"]["application/json"]["examples"]
-    added = {label: example for label, example in new.items() if label not in named}
-    if added:
-        labels = "; ".join(part for part in other["description"].split("; ") if part.split(" ")[0] in added)
-        mine["description"] = f"{mine['description']}; {labels}"
-        named.update(added)
 
 
 def _failure_schema() -> dict[str, Any]:

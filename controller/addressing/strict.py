@@ -92,6 +92,12 @@ def declared_routes(openapi: dict[str, Any]) -> dict[str, list[Declared]]:
     return found
 
 
+def methods_at(openapi: dict[str, Any], path: str) -> list[str]:
+    """Return the methods that a path takes, for the Allow header (RFC 9110, 10.2.1)."""
+    routes = declared_routes(openapi)
+    return sorted(m for m, declared in routes.items() if any(r.path.match(path) for r in declared))
+
+
 def _is_flag(schema: dict[str, Any]) -> bool:
     choices = schema.get("anyOf", [schema])
     return any(choice.get("type") == "boolean" for choice in choices)

@@ -6,7 +6,6 @@ with its idempotency key gets the stored answer and does nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,11 +16,13 @@ import msgspec
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from controller.addressing import headers
 from controller.addressing.auth import Caller, CallerDep
 from controller.addressing.context import Context, ContextDep
 from controller.addressing.envelope import JSON
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.foresee import plan
+from controller.addressing.headers import TakenHeader
 from controller.addressing.present import WhileWriting
 from controller.addressing.tables import AnswerRow, EventRow
 from controller.addressing.times import rfc3339
@@ -31,9 +32,6 @@ from controller.snapshots.model import Change, ChangeSet
 from controller.store import Base
 
 CHANGE_SET_HEADER = "Herald-Change-Set"
-KEY_HEADER = "Idempotency-Key"
-REASON_HEADER = "Herald-Reason"
-MATCH_HEADER = "If-Match"
 
 DRY_RUN_CODE = 1000
 """The code of the message in a dry run's envelope."""
@@ -87,7 +85,7 @@ class Write:
             raise Refusal(
                 Kind.PRECONDITION_FAILED,
                 f"it was changed since you read it and is at {etag(row)} now: GET it and decide again",
-                f"/header/{MATCH_HEADER}",
+                f"/header/{headers.MATCH.name}",
             )
 
     def shows(self, row: Base) -> None:
@@ -142,8 +140,8 @@ class Write:
         if self.if_match is not None and not self._matched:
             raise Refusal(
                 Kind.MALFORMED_HEADER,
-                f"{MATCH_HEADER} has no meaning for this route: leave it out",
-                f"/header/{MATCH_HEADER}",
+                f"{headers.MATCH.name} has no meaning for this route: leave it out",
+                f"/header/{headers.MATCH.name}",
             )
         made = self.change_sets(reason)
         ids = {c.account_id: c.id for c in made}
@@ -176,8 +174,8 @@ class Writer:
         self._context = context
         self._dry_run = dry_run
         self._hash: str = request.state.request_hash
-        self._key = _single(request, KEY_HEADER, 255)
-        self._reason = _single(request, REASON_HEADER, 500) or ""
+        self._key = _single(request, headers.KEY)
+        self._reason = _single(request, headers.REASON) or ""
         self._if_match = _entity_tags(request)
         self._origin = f"{request.client.host}" if request.client else "unix socket"
 
@@ -185,7 +183,9 @@ class Writer:
         """Refuse an idempotency key on a route whose answer may not be stored."""
         if self._key is not None:
             raise Refusal(
-                Kind.MALFORMED_HEADER, f"{KEY_HEADER} cannot be used here: {why}", f"/header/{KEY_HEADER}"
+                Kind.MALFORMED_HEADER,
+                f"{headers.KEY.name} cannot be used here: {why}",
+                f"/header/{headers.KEY.name}",
             )
 
     def run(self, work: Work) -> Response:
@@ -246,45 +246,38 @@ class Writer:
             raise Refusal(
                 Kind.KEY_REUSED,
                 f"key {self._key!r} was used for another request: use a new key for a new request",
-                f"/header/{KEY_HEADER}",
+                f"/header/{headers.KEY.name}",
             )
         return row
 
 
-def _single(request: Request, name: str, longest: int) -> str | None:
-    values = request.headers.getlist(name)
+def _single(request: Request, header: TakenHeader) -> str | None:
+    values = request.headers.getlist(header.name)
     if not values:
         return None
-    if len(values) > 1 or not values[0].strip() or len(values[0]) > longest:
+    value = values[0].strip(" \t")
+    if len(values) > 1 or not header.takes(value):
         raise Refusal(
             Kind.MALFORMED_HEADER,
-            f"{name} must be given once, with 1 to {longest} characters",
-            f"/header/{name}",
+            f"{header.name} must be given once, with 1 to {header.longest} characters that match "
+            f"{header.pattern}",
+            f"/header/{header.name}",
         )
-    return values[0].strip()
+    return value
 
 
 def _entity_tags(request: Request) -> tuple[str, ...] | None:
-    text = _single(request, MATCH_HEADER, 1000)
-    if text is None:
-        return None
-    tags = tuple(part.strip() for part in text.split(","))
-    if not all(tag == "*" or re.fullmatch(r'(W/)?"[\x21\x23-\x7e]*"', tag) for tag in tags):
-        raise Refusal(
-            Kind.MALFORMED_HEADER,
-            f"{MATCH_HEADER} is no list of entity tags: send the ETag of a GET, with its quotes",
-            f"/header/{MATCH_HEADER}",
-        )
-    return tags
+    text = _single(request, headers.MATCH)
+    return None if text is None else tuple(tag.strip() for tag in text.split(","))
 
 
 def _answer(body: bytes, change_set_ids: str | None, tag: str | None) -> Response:
-    headers = {}
+    sent = {}
     if change_set_ids is not None:
-        headers[CHANGE_SET_HEADER] = change_set_ids
+        sent[CHANGE_SET_HEADER] = change_set_ids
     if tag is not None:
-        headers["ETag"] = tag
-    return Response(body, 200, headers, media_type=JSON)
+        sent["ETag"] = tag
+    return Response(body, 200, sent, media_type=JSON)
 
 
 def current_writer(
