@@ -23,6 +23,7 @@ from controller.addressing.views import NullView, OperationalView
 from controller.cli.client import Client
 from controller.snapshots.tables import ChangeSetRow
 from controller.store import Base, Store, open_store
+from tests.stores import a_store
 
 SITES = ("site1", "site2")
 
@@ -70,7 +71,7 @@ def running_api(
     policy: AddressPolicy | None = None,
 ) -> Iterator[Api]:
     """Serve the API until the block ends."""
-    store = open_store(folder / "herald.db")
+    store = open_store(a_store(folder / "herald.db"))
     token = bootstrap_operator(store, folder / "operator.token", datetime.now(UTC))
     woken: list[str] = []
     app = create_app(

@@ -1,12 +1,18 @@
-"""Profiles for Hypothesis: a small seeded tier for CI, a long one on demand (scripts/test --slow)."""
+"""Profiles for Hypothesis (a small seeded tier for CI, a long one on demand), and the stores that tests run on."""
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import mrtparse  # noqa: F401  (imported here for its side effect, which is undone below)
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.stores import KINDS, stores
 
 # Importing mrtparse makes SIGPIPE fatal: a write to a closed socket would end pytest unheard.
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -22,3 +28,39 @@ settings.register_profile(
 )
 settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--store", choices=[*KINDS, "both"], default="both", help="The store that the API runs on.")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what serves the API, and what is marked ``stores``, on each kind of store."""
+    serves = hasattr(metafunc.module, "running_api") or metafunc.definition.get_closest_marker("stores")
+    if serves and "store_kind" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--store")
+        kinds = KINDS if wanted == "both" else (wanted,)
+        metafunc.parametrize("store_kind", kinds, indirect=True, scope="module")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The kind of store that :func:`tests.stores.a_store` gives: SQLite, unless the test runs on each."""
+    kind = getattr(request, "param", "sqlite")
+    with stores.use(kind):
+        yield kind
+
+
+_KIND: list[pytest.FixtureDef[Any]] = []
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Make a fixture that outlives its test anew for the other store: all of a module hang on its kind."""
+    if fixturedef.argname == "store_kind":
+        _KIND[:] = [fixturedef]
+    elif fixturedef.scope == "module" and _KIND:
+        _KIND[0].addfinalizer(functools.partial(fixturedef.finish, request=request))
+
+
+def pytest_sessionfinish() -> None:
+    stores.close()

@@ -57,7 +57,7 @@ class PrefixRow(Base):
 
     __tablename__ = "prefixes"
     __table_args__ = (
-        Index("ix_prefixes_range", "low", "high", sqlite_where=LIVE),
+        Index("ix_prefixes_range", "low", "high", sqlite_where=LIVE, postgresql_where=LIVE),
         Index("ix_prefixes_order", "account_id", "created_at", "id"),
     )
 
@@ -83,7 +83,7 @@ class BgpPrefixRow(Base):
 
     __tablename__ = "bgp_prefixes"
     __table_args__ = (
-        Index("uq_bgp_prefixes_live", "account_id", "cidr", unique=True, sqlite_where=LIVE),
+        Index("uq_bgp_prefixes_live", "account_id", "cidr", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
         CheckConstraint("asn_prepend_count BETWEEN 0 AND 3", name="prepends"),
     )
 
@@ -107,7 +107,7 @@ class BindingRow(Base):
     """A part of a prefix that a service serves."""
 
     __tablename__ = "bindings"
-    __table_args__ = (Index("uq_bindings_live", "account_id", "cidr", unique=True, sqlite_where=LIVE),)
+    __table_args__ = (Index("uq_bindings_live", "account_id", "cidr", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),)
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"))
@@ -129,7 +129,7 @@ class EventRow(Base):
     origin: Mapped[str] = mapped_column(String(100))
     action: Mapped[str] = mapped_column(String(50))
     account_id: Mapped[str | None] = mapped_column(ID, index=True)
-    object_kind: Mapped[str] = mapped_column(String(20))
+    object_kind: Mapped[str] = mapped_column(String(40))
     object_id: Mapped[str] = mapped_column(ID)
     reason: Mapped[str] = mapped_column(String(500))
     change_set_id: Mapped[str | None] = mapped_column(ID)

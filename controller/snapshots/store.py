@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from controller.snapshots.compile import Candidate
@@ -70,7 +69,8 @@ def commit(session: Session, found: Candidate, change_set: ChangeSet) -> Snapsho
     Who and why come from the change-set, when is now. A candidate equal to the head is recorded as a
     snapshot that changes nothing.
     """
-    session.execute(insert(ChunkRow).values(hash=found.hash, body=found.body).on_conflict_do_nothing())
+    if not knows(session, found.hash):  # writers are serial: nobody adds it in between
+        session.add(ChunkRow(hash=found.hash, body=found.body))
     parent = session.scalar(select(SnapshotRow).order_by(SnapshotRow.seq.desc()).limit(1))
     parent_id = None if parent is None else parent.id
     row = SnapshotRow(

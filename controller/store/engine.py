@@ -1,8 +1,7 @@
-"""One SQLite file, opened so that an acknowledged write survives a crash.
+"""The open store: transactions for reading and writing, on SQLite and on PostgreSQL alike.
 
-WAL, ``synchronous=FULL`` (each commit reaches the disk before it is acknowledged), foreign keys on.
-Writes begin with ``BEGIN IMMEDIATE``: a read lock that is upgraded ignores ``busy_timeout``. Within the
-process writers queue on a lock, which is fairer than SQLite's polling.
+Within the process writers queue on a lock, which is fairer than SQLite's polling and keeps PostgreSQL's
+connections for readers.
 """
 
 from __future__ import annotations
@@ -11,27 +10,28 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
+from controller.store.address import StoreAddress, StoreKind, store_address
 from controller.store.errors import NestedWriteError, StoreError, StoreUnavailableError
 from controller.store.migrate import migrate
-
-BUSY_TIMEOUT_S = 10
-"""Seconds to wait for another process's write lock."""
 
 
 class Store:
     """The open database; safe to use from several threads, a session from one at a time."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self.path = path
+    def __init__(self, address: StoreAddress, engine: Engine) -> None:
+        self.address = address
         self._engine = engine
-        self._readers = sessionmaker(engine, expire_on_commit=False, autoflush=True)
-        writing = engine.execution_options(herald_write=True)
+        reading, writing = engine, engine.execution_options(herald_write=True)
+        if address.kind == "postgresql":
+            reading = _dialect("postgresql").readers(engine)
+        self._readers = sessionmaker(reading, expire_on_commit=False, autoflush=True)
         self._writers = sessionmaker(writing, expire_on_commit=False, autoflush=True)
         self._lock = threading.Lock()
         self._writer: int | None = None
@@ -41,24 +41,28 @@ class Store:
         """Give a session in a write transaction: committed at the end, rolled back by any exception.
 
         Raises :class:`NestedWriteError` inside a write of the same thread, :class:`StoreUnavailableError`
-        when another process holds the lock for longer than ``BUSY_TIMEOUT_S``.
+        when the database is away, or another process writes for too long. When it goes away during the
+        commit, nobody knows whether the write was done: callers repeat with an idempotency key.
         """
         if self._writer == threading.get_ident():
             raise NestedWriteError("a write was begun inside a write of the same thread: pass the session on")
-        with self._lock:
+        with self._lock, _told(self.address):
             self._writer = threading.get_ident()
             try:
                 with self._writers.begin() as session:
-                    _begin(session, self.path)
+                    session.connection()
                     yield session
             finally:
                 self._writer = None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Give a session that sees one consistent state of the database and cannot change it."""
-        with self._readers() as session:
-            _begin(session, self.path)
+        """Give a session that sees one consistent state of the database and cannot change it.
+
+        Raises :class:`StoreUnavailableError` when the database is away.
+        """
+        with _told(self.address), self._readers() as session:
+            session.connection()
             yield session
 
     def close(self) -> None:
@@ -66,58 +70,58 @@ class Store:
         self._engine.dispose()
 
 
-def open_store(path: Path) -> Store:
-    """Open (or make, mode 0600) the database at ``path``, migrated to this release's schema.
+def open_store(where: StoreAddress | Path | str) -> Store:
+    """Open the store at a path or URL, migrated to this release's schema; a SQLite file is made.
 
-    Raises :class:`StoreError` when the file is no database, :class:`DatabaseVersionError` when a newer
-    release wrote it, :class:`StoreUnavailableError` when it cannot be opened.
+    Raises :class:`StoreError` when there is something else, :class:`DatabaseVersionError` when a newer
+    release wrote it, :class:`StoreUnavailableError` when it cannot be opened or reached.
     """
+    address = store_address(where)
+    dialect = _dialect(address.kind)
+    engine: Engine = dialect.make_engine(address)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailableError(f"cannot open the database {path}: {error.strerror}") from error
-    engine = _engine(path)
-    try:
+        if address.kind == "postgresql":
+            dialect.check_server(engine)
         migrate(engine)
-    except OperationalError as error:
-        engine.dispose()
-        raise StoreUnavailableError(f"cannot open the database {path}: {error.orig}") from error
     except DatabaseError as error:
         engine.dispose()
-        raise StoreError(f"{path} is not a database of Herald's ({error.orig}): move it away") from error
+        if dialect.is_away(error.orig):
+            raise StoreUnavailableError(f"cannot open the database {address}: {_says(error)}") from error
+        if address.kind == "postgresql":
+            raise StoreError(f"cannot use the database {address}: {_says(error)}") from error
+        raise StoreError(f"{address} is not a database of Herald's ({error.orig}): move it away") from error
     except StoreError:
         engine.dispose()
         raise
-    return Store(path, engine)
+    return Store(address, engine)
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=8, max_overflow=40
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("herald_write", False)
-        connection.exec_driver_sql("PRAGMA query_only=" + ("OFF" if writes else "ON"))
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _begin(session: Session, path: Path) -> None:
+@contextmanager
+def _told(address: StoreAddress) -> Iterator[None]:
+    """Tell what a person or program can do about a database that is away; other errors are bugs."""
     try:
-        session.connection()
-    except OperationalError as error:
+        yield
+    except DBAPIError as error:
+        if not _dialect(address.kind).is_away(error.orig):
+            raise
         raise StoreUnavailableError(
-            f"the database {path} cannot be used now ({error.orig}): try again"
+            f"the database {address} cannot be used now ({_says(error)}): try again"
         ) from error
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError(f"all connections to {address} are in use: try again") from error
+
+
+def _dialect(kind: StoreKind) -> ModuleType:
+    """Return the module of one kind of store; psycopg is only loaded where it is used."""
+    if kind == "postgresql":
+        from controller.store import postgresql  # noqa: PLC0415
+
+        return postgresql
+    from controller.store import sqlite  # noqa: PLC0415
+
+    return sqlite
+
+
+def _says(error: DBAPIError) -> str:
+    """Return the driver's first line; more lines are hints about the server's own files."""
+    return str(error.orig).strip().partition("\n")[0]

@@ -3,9 +3,10 @@
 ::
 
     StoreError                  a person must act
-    ├── DatabaseVersionError    the file was written by another release
+    ├── DatabaseVersionError    it was written by another release
     ├── NestedWriteError        a bug: a write inside a write of the same thread
-    └── StoreUnavailableError   locked, full or unreadable: try again
+    ├── StoreAddressError       neither a path nor a URL that Herald can use
+    └── StoreUnavailableError   locked, full, unreadable or not there: try again
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ class NestedWriteError(StoreError):
     """A thread asked for a write transaction inside its own one; it would wait for itself."""
 
 
+class StoreAddressError(StoreError):
+    """What was given names no store."""
+
+
 class StoreUnavailableError(StoreError):
-    """The database cannot be opened or locked at the moment."""
+    """The database cannot be opened, reached or locked at the moment."""
 
     remedy = Remedy.RETRY

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from controller.store.base import UtcDateTime
+from controller.store.migrations.triggers import append_only
 
 revision = "0001"
 down_revision = None
@@ -30,7 +31,7 @@ def upgrade() -> None:
         sa.Column("origin", sa.String(length=100), nullable=False),
         sa.Column("action", sa.String(length=50), nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=True),
-        sa.Column("object_kind", sa.String(length=20), nullable=False),
+        sa.Column("object_kind", sa.String(length=40), nullable=False),
         sa.Column("object_id", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(length=500), nullable=False),
         sa.Column("change_set_id", sa.String(length=32), nullable=True),
@@ -67,7 +68,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_prefixes"),
     )
     op.create_index("ix_prefixes_account_id", "prefixes", ["account_id"])
-    op.create_index("ix_prefixes_range", "prefixes", ["low", "high"], sqlite_where=LIVE)
+    op.create_index("ix_prefixes_range", "prefixes", ["low", "high"], sqlite_where=LIVE, postgresql_where=LIVE)
     op.create_table(
         "tokens",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -118,7 +119,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_bgp_prefixes_prefix_id", "bgp_prefixes", ["prefix_id"])
     op.create_index(
-        "uq_bgp_prefixes_live", "bgp_prefixes", ["account_id", "cidr"], unique=True, sqlite_where=LIVE
+        "uq_bgp_prefixes_live", "bgp_prefixes", ["account_id", "cidr"], unique=True, sqlite_where=LIVE, postgresql_where=LIVE
     )
     op.create_table(
         "bindings",
@@ -135,12 +136,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_bindings"),
     )
     op.create_index("ix_bindings_prefix_id", "bindings", ["prefix_id"])
-    op.create_index("uq_bindings_live", "bindings", ["account_id", "cidr"], unique=True, sqlite_where=LIVE)
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER events_no_{verb.lower()} BEFORE {verb} ON events "
-            "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
-        )
+    op.create_index("uq_bindings_live", "bindings", ["account_id", "cidr"], unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
+    append_only("events")
 
 
 def downgrade() -> None:
