@@ -1,4 +1,4 @@
-"""Profiles for Hypothesis (a small seeded tier for CI, a long one on demand), and the stores that tests run on."""
+"""Profiles for Hypothesis (a small seeded tier for CI, a long one on demand); the stores to run on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--store", choices=[*KINDS, "both"], default="both", help="The store that the API runs on.")
+    parser.addoption(
+        "--store", choices=[*KINDS, "both"], default="both", help="The store that the API runs on."
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

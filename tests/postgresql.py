@@ -112,16 +112,22 @@ def _owner() -> pwd.struct_passwd | None:
 
 
 def _as(owner: pwd.struct_passwd | None) -> dict:
-    return {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [], "cwd": "/"}
+    return (
+        {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [], "cwd": "/"}
+    )
 
 
 def keep(command: list[str]) -> None:
     """Run the server until standard input says so or ends; in the latter case remove its folder, too."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signum, lambda *_: None)  # not ignored: the server would inherit that
     folder = Path(command[command.index("-k") + 1])
     server = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_take_signals, **_as(_owner())
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **_as(_owner()),
     )
     try:
         _say("ready" if _answers(server, folder) else "it ended at once")
@@ -131,11 +137,6 @@ def keep(command: list[str]) -> None:
         server.wait()
     if told != b"stop\n":
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_signals() -> None:
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_DFL)
 
 
 def _answers(server: subprocess.Popen[bytes], folder: Path) -> bool:

@@ -26,7 +26,7 @@ from controller.addressing import (
 from controller.addressing.auth import AuthMiddleware
 from controller.addressing.context import Context
 from controller.addressing.description import describe
-from controller.addressing.envelope import refusal_response
+from controller.addressing.envelope import refusal_response, unavailable_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.strict import StrictMiddleware, methods_at
@@ -117,7 +117,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _unavailable(request: Request, error: Exception) -> Response:
     log.warning("store unavailable", method=request.method, path=request.url.path, reason=str(error))
-    return refusal_response(Refusal(Kind.UNAVAILABLE, "the store cannot be used now: try again"))
+    return unavailable_response()
 
 
 def _crashed(request: Request, error: Exception) -> Response:

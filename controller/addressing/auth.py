@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from uuid import uuid4
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import select
@@ -19,10 +20,12 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from controller.addressing.envelope import refusal_response
+from controller.addressing.envelope import refusal_response, unavailable_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.tables import TokenRow
 from controller.store import Store, StoreUnavailableError
+
+log = structlog.get_logger()
 
 Role = Literal["customer", "operator"]
 
@@ -144,7 +147,8 @@ class AuthMiddleware:
             await refusal_response(refusal)(scope, receive, send)
             return
         except StoreUnavailableError as error:
-            await refusal_response(Refusal(Kind.UNAVAILABLE, str(error)))(scope, receive, send)
+            log.warning("store unavailable", path=scope["path"], reason=str(error))
+            await unavailable_response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -34,11 +34,21 @@ def failure(refusals: Sequence[Refusal]) -> dict[str, Any]:
     """Return the envelope of a refusal; ``result`` is null."""
     errors: list[dict[str, Any]] = []
     for refusal in refusals:
-        error: dict[str, Any] = {"code": refusal.kind.code, "message": str(refusal)}
+        error: dict[str, Any] = {"code": refusal.kind.code, "message": _encodable(str(refusal))}
         if refusal.pointer is not None:
-            error["source"] = {"pointer": refusal.pointer}
+            error["source"] = {"pointer": _encodable(refusal.pointer)}
         errors.append(error)
     return {"success": False, "errors": errors, "messages": [], "result": None}
+
+
+def unavailable_response() -> Response:
+    """Return the answer while the store is away; why is for the log, it names our own insides."""
+    return refusal_response(Refusal(Kind.UNAVAILABLE, "the store cannot be used now: try again"))
+
+
+def _encodable(text: str) -> str:
+    """Return ``text`` with what UTF-8 cannot write (a caller's lone surrogates) spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -26,6 +26,8 @@ from controller.addressing.errors import Kind, Refusal
 LARGEST_BODY = 1 << 20
 """Bytes of a JSON body; a bigger one is refused unread."""
 
+UNTEXTUAL = re.compile("[\0\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -58,6 +60,8 @@ class StrictMiddleware:
             await self._app(scope, receive, send)
             return
         try:
+            if "\0" in scope["path"]:  # no name has one, and not every store can be asked for one
+                raise Refusal(Kind.NOT_FOUND, "nothing has a NUL character in its path")  # noqa: TRY301
             route = self._find(scope["method"], scope["path"])
             if route is not None:
                 check_query(scope["query_string"], route.query, route.flags)
@@ -126,6 +130,8 @@ def check_query(raw: bytes, declared: frozenset[str], flags: frozenset[str] = fr
             raise Refusal(
                 Kind.MALFORMED_QUERY, f"parameter {name!r} is empty: give a value or leave it out", pointer
             )
+        if "\0" in value:
+            raise Refusal(Kind.MALFORMED_QUERY, f"parameter {name!r} has a NUL character", pointer)
         if name in flags and value not in ("true", "false"):
             raise Refusal(
                 Kind.MALFORMED_QUERY, f"parameter {name!r} is {value!r}: give true or false", pointer
@@ -152,11 +158,29 @@ def parse_json(body: bytes) -> Any:
     if not body:
         raise Refusal(Kind.MALFORMED_BODY, "this route needs a JSON body")
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        found = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        _check_text(found, "")
     except RecursionError as error:
         raise Refusal(Kind.MALFORMED_BODY, "the body is nested too deeply") from error
     except ValueError as error:
         raise Refusal(Kind.MALFORMED_BODY, f"the body is not JSON: {error}") from error
+    return found
+
+
+def _check_text(value: Any, pointer: str) -> None:
+    """Refuse what JSON can write and no text has: NUL, and halves of characters (lone surrogates)."""
+    if isinstance(value, str):
+        if UNTEXTUAL.search(value):
+            raise Refusal(
+                Kind.MALFORMED_BODY, "a text has a NUL character or half of a surrogate pair", pointer
+            )
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _check_text(key, f"{pointer}/{key}")
+            _check_text(inner, f"{pointer}/{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_text(inner, f"{pointer}/{index}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -83,7 +83,14 @@ class BgpPrefixRow(Base):
 
     __tablename__ = "bgp_prefixes"
     __table_args__ = (
-        Index("uq_bgp_prefixes_live", "account_id", "cidr", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+        Index(
+            "uq_bgp_prefixes_live",
+            "account_id",
+            "cidr",
+            unique=True,
+            sqlite_where=LIVE,
+            postgresql_where=LIVE,
+        ),
         CheckConstraint("asn_prepend_count BETWEEN 0 AND 3", name="prepends"),
     )
 
@@ -107,7 +114,11 @@ class BindingRow(Base):
     """A part of a prefix that a service serves."""
 
     __tablename__ = "bindings"
-    __table_args__ = (Index("uq_bindings_live", "account_id", "cidr", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),)
+    __table_args__ = (
+        Index(
+            "uq_bindings_live", "account_id", "cidr", unique=True, sqlite_where=LIVE, postgresql_where=LIVE
+        ),
+    )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     account_id: Mapped[str] = mapped_column(ID, ForeignKey("accounts.id"))

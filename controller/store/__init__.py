@@ -1,7 +1,7 @@
 """The database: a SQLite file or a PostgreSQL database, its engine and its migrations (Alembic).
 
-``open_store(path or URL)`` gives a :class:`Store`; ``store.write()`` and ``store.read()`` give sessions. Tables
-stand in the rooms that own them (``controller.addressing.tables`` and so on) and derive from
+``open_store(path or URL)`` gives a :class:`Store`; ``store.write()`` and ``store.read()`` give sessions.
+Tables stand in the rooms that own them (``controller.addressing.tables`` and so on) and derive from
 :class:`Base`. A change of a table is a new file in ``migrations/versions``, ``v<NNNN>_<what>.py``.
 May depend on ``controller.errors`` and nothing else of Herald.
 """

@@ -54,7 +54,9 @@ def store_address(given: StoreAddress | Path | str) -> StoreAddress:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
         # Not "from error": what it says may hold the password.
-        raise StoreAddressError(f"the store's URL cannot be read ({type(error).__name__}): {CHOICES}") from None
+        raise StoreAddressError(
+            f"the store's URL cannot be read ({type(error).__name__}): {CHOICES}"
+        ) from None
     if url.drivername == "sqlite":
         return _sqlite(url)
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):

@@ -32,7 +32,12 @@ system."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 
-KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 """So that neither end waits for hours for a host that is gone (ignored on unix sockets)."""
 
 SESSION = """
@@ -63,7 +68,7 @@ def make_engine(address: StoreAddress) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _connected(connection: psycopg.Connection[Any], _record: object) -> None:
-        connection.execute(SESSION % LOCK_TIMEOUT_S)  # type: ignore[call-overload]
+        connection.execute(SESSION % LOCK_TIMEOUT_S)
         connection.commit()
 
     @event.listens_for(engine, "begin")
@@ -99,4 +104,3 @@ def is_away(error: BaseException | None) -> bool:
     if state is None:  # the server said nothing: it was not reached, or has gone
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return state[:2] in AWAY_CLASSES or state == LOCK_NOT_AVAILABLE
-

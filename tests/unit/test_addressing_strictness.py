@@ -169,4 +169,44 @@ def test_ids_of_any_shape_are_just_not_found(api: Api) -> None:
         for odd in ("x" * 500, "%00", "%F0%9F%92%A9", "..%2f", "' OR 1=1 --", "%FF"):
             answer = http.get(f"/client/v4/accounts/acme/addressing/prefixes/{odd}")
             assert answer.status_code in (400, 404), (odd, answer.text)
-            assert not re.search("Traceback|sqlite", answer.text)
+            assert not re.search("Traceback|sqlite|psycopg", answer.text)
+
+
+UNTEXTUAL = ("\\u0000", "a\\u0000b", "\\ud800", "\\udfff\\ud800", "\\ud83d")
+
+
+@pytest.mark.parametrize("odd", UNTEXTUAL)
+def test_text_that_no_store_can_keep_is_refused_wherever_it_stands(api: Api, odd: str) -> None:
+    base = "/client/v4/accounts/acme/addressing"
+    bound = f"{base}/prefixes/{api.ids['prefix']}/bindings"
+    wanted = [
+        ("POST", f"{base}/prefixes", '{"asn": null, "cidr": "ODD"}', "/cidr"),
+        ("POST", bound, '{"cidr": "192.0.2.0/24", "service_id": "ODD"}', "/service_id"),
+        ("POST", "/herald/v1/tokens", '{"role": "operator", "description": "ODD"}', "/description"),
+        ("POST", "/herald/v1/accounts", '{"name": "x", "ODD": 1}', None),
+        ("POST", "/herald/v1/accounts", '{"name": "x", "ODD": 1, "ODD": 2}', None),
+        ("POST", "/herald/v1/accounts", '{"name": ["x", {"y": "ODD"}]}', "/name/1/y"),
+    ]
+    before = api.counts()
+    with api.http() as http:
+        for method, path, body, pointer in wanted:
+            answer = http.request(
+                method, path, content=body.replace("ODD", odd), headers={"Content-Type": "application/json"}
+            )
+            assert answer.status_code == 400, (path, body, answer.text)
+            if pointer is not None:
+                assert answer.json()["errors"][0]["source"] == {"pointer": pointer}
+    assert api.counts() == before
+
+
+def test_control_characters_are_refused_in_paths_queries_and_headers(api: Api) -> None:
+    base = "/client/v4/accounts/acme/addressing/prefixes"
+    with api.http() as http:
+        for path in ("/client/v4/accounts/%00/addressing/prefixes", "/herald/v1/tokens/a%00b", "/%00"):
+            assert http.get(path).status_code in (404, 405)
+            assert http.delete(path).status_code in (404, 405)
+        answer = http.get("/herald/v1/bgp_prefixes?cidr=%00")
+        assert (answer.status_code, answer.json()["errors"][0]["source"]) == (400, {"pointer": "/query/cidr"})
+        for header in ("Idempotency-Key", "Herald-Reason", "If-Match"):
+            answer = http.post(base, json={}, headers={header: b"a\x01b"})
+            assert answer.status_code == 400, (header, answer.text)

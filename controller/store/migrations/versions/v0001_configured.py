@@ -68,7 +68,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_prefixes"),
     )
     op.create_index("ix_prefixes_account_id", "prefixes", ["account_id"])
-    op.create_index("ix_prefixes_range", "prefixes", ["low", "high"], sqlite_where=LIVE, postgresql_where=LIVE)
+    op.create_index(
+        "ix_prefixes_range", "prefixes", ["low", "high"], sqlite_where=LIVE, postgresql_where=LIVE
+    )
     op.create_table(
         "tokens",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -119,7 +121,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_bgp_prefixes_prefix_id", "bgp_prefixes", ["prefix_id"])
     op.create_index(
-        "uq_bgp_prefixes_live", "bgp_prefixes", ["account_id", "cidr"], unique=True, sqlite_where=LIVE, postgresql_where=LIVE
+        "uq_bgp_prefixes_live",
+        "bgp_prefixes",
+        ["account_id", "cidr"],
+        unique=True,
+        sqlite_where=LIVE,
+        postgresql_where=LIVE,
     )
     op.create_table(
         "bindings",
@@ -136,7 +143,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_bindings"),
     )
     op.create_index("ix_bindings_prefix_id", "bindings", ["prefix_id"])
-    op.create_index("uq_bindings_live", "bindings", ["account_id", "cidr"], unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
+    op.create_index(
+        "uq_bindings_live",
+        "bindings",
+        ["account_id", "cidr"],
+        unique=True,
+        sqlite_where=LIVE,
+        postgresql_where=LIVE,
+    )
     append_only("events")
 
 
