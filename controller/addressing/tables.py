@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from controller.addressing import address_map_tables, delegation_tables, loa_tables
 from controller.store import Base, UtcDateTime
+
+OTHER_ROOMS = (address_map_tables, delegation_tables, loa_tables)
+"""Whose tables belong to the same state; named here, so that whoever has these has all."""
 
 ID = String(32)
 LIVE = text("deleted_at IS NULL")
@@ -111,7 +115,10 @@ class BgpPrefixRow(Base):
 
 
 class BindingRow(Base):
-    """A part of a prefix that a service serves."""
+    """A part of a prefix that a service serves. ``account_id``: the prefix's owner, in whose chunk it is.
+
+    ``delegation_id``: the delegation by which another account made it; None for the owner's own.
+    """
 
     __tablename__ = "bindings"
     __table_args__ = (
@@ -125,6 +132,7 @@ class BindingRow(Base):
     prefix_id: Mapped[str] = mapped_column(ID, ForeignKey("prefixes.id"), index=True)
     cidr: Mapped[str] = mapped_column(String(49))
     service_id: Mapped[str] = mapped_column(ID, ForeignKey("services.id"))
+    delegation_id: Mapped[str | None] = mapped_column(ID, index=True)  # no key: added to a table that was
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
