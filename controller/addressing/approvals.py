@@ -32,6 +32,6 @@ def approve_prefix(account: AccountDep, prefix_id: str, caller: CallerDep, write
             write.record("approve", "prefix", row.id, account, cidr=row.cidr)
             write.change(account, Change(prefix=rows.prefix_object(row)))
         write.shows(row)
-        return success(prefix_body(row, rows.bgp_prefixes_of(write.session, account, row.id), write.eye()))
+        return success(prefix_body(row, rows.parts_of(write.session, row.id), write.eye()))
 
     return writer.run(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Generator, Sequence
 from typing import Annotated, Any
 from uuid import uuid4
@@ -18,7 +17,7 @@ from controller.addressing.envelope import bare, json_response, listing, success
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.present import prefix_body
 from controller.addressing.streams import PAGE, stream_listing
-from controller.addressing.tables import BgpPrefixRow, PrefixRow
+from controller.addressing.tables import PrefixRow
 from controller.addressing.versions import etag
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix
@@ -71,9 +70,7 @@ def _page(account: str, context: Context, limit: int, after: str | None) -> Resp
 
 
 def _shown(session: Session, found: Sequence[PrefixRow], context: Context) -> list[dict[str, Any]]:
-    parts: dict[str, list[BgpPrefixRow]] = defaultdict(list)
-    for bgp in rows.bgp_prefixes_in(session, [p.id for p in found]):
-        parts[bgp.prefix_id].append(bgp)
+    parts = rows.parts_in(session, [p.id for p in found])
     return [prefix_body(p, parts[p.id], context.view) for p in found]
 
 
@@ -110,7 +107,7 @@ def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) ->
         write.session.add(row)
         write.shows(row)
         write.record("create", "prefix", row.id, account, cidr=cidr, asn=body.asn)
-        return success(prefix_body(row, (), write.eye()))
+        return success(prefix_body(row, rows.Parts(), write.eye()))
 
     return writer.run(work)
 
@@ -120,7 +117,7 @@ def get_prefix(account: AccountDep, prefix_id: str, context: ContextDep) -> Resp
     """One prefix."""
     with context.store.read() as session:
         row = rows.the_prefix(session, account, prefix_id)
-        parts = rows.bgp_prefixes_of(session, account, row.id)
+        parts = rows.parts_of(session, row.id)
     return json_response(success(prefix_body(row, parts, context.view)), headers={"ETag": etag(row)})
 
 
@@ -134,7 +131,7 @@ def edit_prefix(account: AccountDep, prefix_id: str, body: EditPrefix, writer: W
         row.description, row.modified_at = body.description, write.now
         write.shows(row)
         write.record("edit", "prefix", row.id, account, description=body.description)
-        return success(prefix_body(row, rows.bgp_prefixes_of(write.session, account, row.id), write.eye()))
+        return success(prefix_body(row, rows.parts_of(write.session, row.id), write.eye()))
 
     return writer.run(work)
 

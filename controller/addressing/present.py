@@ -8,10 +8,16 @@ from typing import Any, Protocol
 
 import msgspec
 
+from controller.addressing.differences import Configured, Difference, as_json, differences
+from controller.addressing.life import NEXT_STEP, Facts, state_of
+from controller.addressing.rows import Parts
 from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow
 from controller.addressing.times import rfc3339
 from controller.addressing.views import Observed, Operational, OperationalView, Provisioning
-from controller.bgp import Prefix
+from controller.bgp import Prefix, covers
+
+DIFFERENCES_SHOWN = 20
+"""How many differences a prefix shows of all its parts; each BGP prefix shows all of its own."""
 
 GRAVEST_FIRST = ("failed", "held", "rolling", "unknown", "announced", "withdrawn")
 
@@ -65,11 +71,29 @@ class WhileWriting:
         return self._view.provisioning(account_id, binding_id)
 
 
-def prefix_body(row: PrefixRow, bgp: Sequence[BgpPrefixRow], eye: Eye) -> dict[str, Any]:
-    """Return a prefix with ``bgp``, the BGP prefixes in it."""
+def prefix_facts(row: PrefixRow, parts: Parts) -> Facts:
+    """Return what the state of a prefix is derived from."""
+    bound = [Prefix(b.cidr) for b in parts.bindings]
+    return Facts(
+        validation_asked=parts.validation_asked,
+        approved=row.approved,
+        bound=bool(bound),
+        stands=any(covers(outer, Prefix(b.cidr)) for b in parts.bgp for outer in bound),
+        advertised=any(b.advertised for b in parts.bgp),
+        once_advertised=parts.once_advertised,
+        tombstoned=row.deleted_at is not None,
+    )
+
+
+def prefix_body(row: PrefixRow, parts: Parts, eye: Eye) -> dict[str, Any]:
+    """Return a prefix with what stands in it."""
+    bgp = parts.bgp
     own = next((b for b in bgp if b.cidr == row.cidr), None)
     latest = max((b.advertised_modified_at for b in bgp if b.advertised_modified_at), default=None)
     advertised = any(b.advertised for b in bgp)
+    state = state_of(prefix_facts(row, parts))
+    told = [(b, eye.operational(b.account_id, b.id), eye.observed(Prefix(b.cidr))) for b in bgp]
+    differs = [d for b, operational, observed in told for d in _differs(b, operational, observed)]
     return {
         "id": row.id,
         "account_id": row.account_id,
@@ -90,33 +114,45 @@ def prefix_body(row: PrefixRow, bgp: Sequence[BgpPrefixRow], eye: Eye) -> dict[s
         "created_at": rfc3339(row.created_at),
         "modified_at": rfc3339(row.modified_at),
         "configured": {
+            "state": state.value,
+            "next_step": NEXT_STEP[state],
             "advertised": advertised,
-            "bgp_prefixes": [{"id": b.id, "cidr": b.cidr, **_configured(b)} for b in bgp],
+            "bgp_prefixes": [{"id": b.id, "cidr": b.cidr, **_wanted(b)} for b in bgp],
         },
-        "operational": _summary(bgp, eye),
-        "observed": msgspec.to_builtins(_seen(row, bgp, eye)),
+        "operational": _summary([(b, operational) for b, operational, _ in told]),
+        "observed": _observed(
+            _seen(row, [observed for _, _, observed in told], eye), differs[:DIFFERENCES_SHOWN]
+        ),
     }
 
 
-def _configured(row: BgpPrefixRow) -> dict[str, Any]:
+def _wanted(row: BgpPrefixRow) -> dict[str, Any]:
     return {"advertised": row.advertised, "sites": row.sites, "prepends": row.asn_prepend_count}
 
 
-def _summary(bgp: Sequence[BgpPrefixRow], eye: Eye) -> dict[str, Any]:
+def _differs(row: BgpPrefixRow, operational: Operational, observed: Observed) -> tuple[Difference, ...]:
+    sites = None if row.sites is None else tuple(row.sites)
+    return differences(Configured(Prefix(row.cidr), row.advertised, sites), operational, observed)
+
+
+def _observed(observed: Observed, differs: Sequence[Difference]) -> dict[str, Any]:
+    return {**msgspec.to_builtins(observed), "differs": as_json(differs)}
+
+
+def _summary(states: Sequence[tuple[BgpPrefixRow, Operational]]) -> dict[str, Any]:
     """Return the gravest state among the BGP prefixes, saying whose it is when there are several."""
-    if not bgp:
+    if not states:
         return msgspec_dict(Operational("withdrawn", reason="it has no BGP prefix"))
-    states = [(b, eye.operational(b.account_id, b.id)) for b in bgp]
     row, gravest = min(states, key=lambda s: GRAVEST_FIRST.index(s[1].state))
     body = msgspec_dict(gravest)
-    if len(bgp) > 1 and gravest.reason:
+    if len(states) > 1 and gravest.reason:
         body["reason"] = f"{row.cidr}: {gravest.reason}"
     return body
 
 
-def _seen(row: PrefixRow, bgp: Sequence[BgpPrefixRow], eye: Eye) -> Observed:
+def _seen(row: PrefixRow, parts: Sequence[Observed], eye: Eye) -> Observed:
     """Return what is observed of the prefix itself, or of the first part of it that is visible."""
-    seen = [eye.observed(Prefix(b.cidr)) for b in bgp] or [eye.observed(Prefix(row.cidr))]
+    seen = parts or [eye.observed(Prefix(row.cidr))]
     return next((s for s in seen if s.state == "visible"), seen[0])
 
 
@@ -128,6 +164,7 @@ def msgspec_dict(value: Operational) -> dict[str, Any]:
 
 def bgp_prefix_body(row: BgpPrefixRow, eye: Eye) -> dict[str, Any]:
     """Return a BGP prefix."""
+    operational, observed = eye.operational(row.account_id, row.id), eye.observed(Prefix(row.cidr))
     return {
         "id": row.id,
         "cidr": row.cidr,
@@ -143,9 +180,9 @@ def bgp_prefix_body(row: BgpPrefixRow, eye: Eye) -> dict[str, Any]:
         },
         "created_at": rfc3339(row.created_at),
         "modified_at": rfc3339(row.modified_at),
-        "configured": _configured(row),
-        "operational": msgspec_dict(eye.operational(row.account_id, row.id)),
-        "observed": msgspec.to_builtins(eye.observed(Prefix(row.cidr))),
+        "configured": _wanted(row),
+        "operational": msgspec_dict(operational),
+        "observed": _observed(observed, _differs(row, operational, observed)),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -80,6 +81,40 @@ def bgp_prefixes_in(session: Session, prefix_ids: Sequence[str]) -> Sequence[Bgp
         .where(BgpPrefixRow.prefix_id.in_(prefix_ids), BgpPrefixRow.deleted_at.is_(None))
         .order_by(BgpPrefixRow.created_at, BgpPrefixRow.id)
     ).all()
+
+
+@dataclass(slots=True)
+class Parts:
+    """What stands in a prefix, in the order of creation; ``once_advertised``: a part of it ever was."""
+
+    bgp: list[BgpPrefixRow] = field(default_factory=list)
+    bindings: list[BindingRow] = field(default_factory=list)
+    once_advertised: bool = False
+    validation_asked: bool = False
+
+
+def parts_in(session: Session, prefix_ids: Sequence[str]) -> dict[str, Parts]:
+    """Return what stands in each of these prefixes."""
+    found = {prefix_id: Parts() for prefix_id in prefix_ids}
+    for bgp in bgp_prefixes_in(session, prefix_ids):
+        found[bgp.prefix_id].bgp.append(bgp)
+    for binding in session.scalars(
+        select(BindingRow)
+        .where(BindingRow.prefix_id.in_(prefix_ids), BindingRow.deleted_at.is_(None))
+        .order_by(BindingRow.created_at, BindingRow.id)
+    ):
+        found[binding.prefix_id].bindings.append(binding)
+    was = select(BgpPrefixRow.prefix_id).where(
+        BgpPrefixRow.prefix_id.in_(prefix_ids), BgpPrefixRow.advertised_modified_at.is_not(None)
+    )
+    for prefix_id in session.scalars(was.distinct()):
+        found[prefix_id].once_advertised = True
+    return found
+
+
+def parts_of(session: Session, prefix_id: str) -> Parts:
+    """Return what stands in one prefix."""
+    return parts_in(session, [prefix_id])[prefix_id]
 
 
 def overlapping(session: Session, prefix: Prefix) -> Sequence[PrefixRow]:

@@ -10,10 +10,12 @@ import asyncio
 import random
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
 import structlog
 
+from controller.addressing.times import rfc3339
 from controller.rollout.backoff import delay_s
 from controller.rollout.delivery import Move, Unknown, next_move
 from controller.rollout.errors import WrongSiteError
@@ -35,12 +37,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SiteView:
-    """What is known of a site; ``reachable`` None: it has not been tried yet."""
+    """What is known of a site; ``reachable`` None: it has not been tried yet.
+
+    ``heard_at``: when it last answered, RFC 3339 UTC; None when it has not since this process began.
+    """
 
     site: str
     reachable: bool | None = None
     reason: str = "not heard of yet"
     status: SiteStatus | None = None
+    heard_at: str | None = None
 
 
 class Book(Protocol):
@@ -130,7 +136,7 @@ class SiteFollower:
         if not self.view.reachable:
             log.info("site answers", site=self.site, generation=status.generation, epoch=status.epoch)
             self._refused.clear()
-        self.view = SiteView(self.site, True, "", status)
+        self.view = SiteView(self.site, True, "", status, rfc3339(datetime.now(UTC)))
         self.held = dict(status.accounts)
         self.tried.set()
         self._book.heard(self.site)
@@ -141,7 +147,7 @@ class SiteFollower:
     def _lost(self, reason: str, status: SiteStatus | None = None) -> None:
         if self.view.reachable is not False or self.view.reason != reason:
             log.warning("site takes no commands", site=self.site, reason=reason)
-        self.view = SiteView(self.site, False, reason, status or self.view.status)
+        self.view = SiteView(self.site, False, reason, status or self.view.status, self.view.heard_at)
         self.tried.set()
         self._book.unreached(self.site, reason)
 

@@ -236,7 +236,7 @@ def _at_site(bgp: BgpPrefixObject, view: SiteView, cause: _Cause | None) -> Site
     if view.status is None:
         return SiteOperational("unknown", view.reason)
     sent = bgp.cidr in view.status.sent
-    away = "" if view.reachable else f"as of its last report; {view.reason}"
+    away = "" if view.reachable else f"as of its last report at {view.heard_at}; {view.reason}"
     why = "; ".join(w.reason for w in view.status.waiting if w.prefix == bgp.cidr)
     if wanted == sent:
         return SiteOperational("announced" if sent else "withdrawn", away or why)

@@ -23,6 +23,8 @@ PURE = [
     "controller/addressing/rules.py",
     "controller/addressing/policy.py",
     "controller/addressing/errors.py",
+    "controller/addressing/life.py",
+    "controller/addressing/differences.py",
     "controller/addressing/headers.py",
     "controller/addressing/links.py",
     "controller/cli/scope.py",

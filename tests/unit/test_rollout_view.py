@@ -112,7 +112,8 @@ def test_a_site_that_went_away_is_shown_as_it_was(play: Callable[[Scenario], Non
         await c.until(c.submit(onboard("globex", GLOBEX)), lambda r: "cannot be reached" in r.reason)
         site = view.operational("acme", "acme-g").sites["site1"]
         assert site.state == "announced"
-        assert "as of its last report; agent of site1 cannot be reached" in site.reason
+        heard_at = c.driver.sites["site1"].view.heard_at
+        assert f"as of its last report at {heard_at}; agent of site1 cannot be reached" in site.reason
 
     play(scenario)
 
