@@ -24,7 +24,7 @@ router = APIRouter(prefix="/herald/v1/accounts", tags=["accounts"])
 def list_accounts(caller: CallerDep, context: ContextDep) -> Response:
     """All accounts; a customer sees its own."""
     query = select(AccountRow).order_by(AccountRow.id)
-    if not caller.is_operator:
+    if not caller.sees_all_accounts:
         query = query.where(AccountRow.id == caller.account_id)
     with context.store.read() as session:
         found = session.scalars(query).all()

@@ -19,7 +19,7 @@ from controller.addressing.tables import BgpPrefixRow
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix, covers
 
-router = APIRouter(prefix="/herald/v1", tags=["advertisement"])
+router = APIRouter(prefix="/herald/v1", tags=["bgp_prefixes"])
 
 
 @router.get("/bgp_prefixes")
@@ -32,7 +32,8 @@ def find_bgp_prefix(
         around = [
             p
             for p in rows.overlapping(session, prefix)
-            if covers(Prefix(p.cidr), prefix) and (caller.is_operator or p.account_id == caller.account_id)
+            if covers(Prefix(p.cidr), prefix)
+            and (caller.sees_all_accounts or p.account_id == caller.account_id)
         ]
         if not around:
             raise Refusal(

@@ -15,6 +15,7 @@ from controller.addressing import (
     accounts,
     advertisement,
     approvals,
+    audit,
     bgp_prefixes,
     bgp_status,
     bindings,
@@ -23,12 +24,13 @@ from controller.addressing import (
     services,
     tokens,
 )
-from controller.addressing.auth import AuthMiddleware
+from controller.addressing.access import AccessMiddleware
 from controller.addressing.context import Context
 from controller.addressing.description import describe
 from controller.addressing.envelope import refusal_response, unavailable_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.policy import AddressPolicy
+from controller.addressing.rates import Rates
 from controller.addressing.strict import StrictMiddleware, methods_at
 from controller.addressing.views import OperationalView
 from controller.store import Store, StoreUnavailableError
@@ -39,7 +41,7 @@ ROUTERS = tuple(
     room.router
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
-        advertisement, accounts, tokens, later,
+        advertisement, accounts, tokens, audit, later,
     )
 )  # fmt: skip
 
@@ -54,6 +56,7 @@ def create_app(
     on_change_set: Callable[[str], None],
     extra_routers: Sequence[APIRouter] = (),
     policy: AddressPolicy | None = None,
+    rates: Rates | None = None,
 ) -> FastAPI:
     """Return the API over ``store``.
 
@@ -69,7 +72,7 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         middleware=[
-            Middleware(AuthMiddleware, store=store),
+            Middleware(AccessMiddleware, store=store, described=lambda: app, rates=rates),
             Middleware(StrictMiddleware, described=lambda: app),
         ],
     )

@@ -1,4 +1,4 @@
-"""Who calls: bearer tokens, kept only as SHA-256, an operator's or one account's customer's."""
+"""Bearer tokens, kept only as SHA-256: made, and found again."""
 
 from __future__ import annotations
 
@@ -6,59 +6,31 @@ import hashlib
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, cast
 from uuid import uuid4
 
-import structlog
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from controller.addressing.envelope import refusal_response, unavailable_response
 from controller.addressing.errors import Kind, Refusal
-from controller.addressing.tables import TokenRow
-from controller.store import Store, StoreUnavailableError
+from controller.addressing.permissions import VERBS, Caller, Role, Scopes, scopes_from
+from controller.addressing.tables import EventRow, TokenRow
+from controller.addressing.times import rfc3339
+from controller.store import Store
 
-log = structlog.get_logger()
-
-Role = Literal["customer", "operator"]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """An authenticated caller; ``account_id`` is None for an operator."""
-
-    token_id: str
-    role: Role
-    account_id: str | None
-
-    @property
-    def actor(self) -> str:
-        """How events and change-sets name the caller."""
-        return f"{self.role}:{self.token_id}"
-
-    @property
-    def is_operator(self) -> bool:
-        """Whether the caller may see and do everything."""
-        return self.role == "operator"
-
-    def require_operator(self) -> None:
-        """Refuse (403) anybody but an operator."""
-        if not self.is_operator:
-            raise Refusal(Kind.FORBIDDEN, "this is for operators only: use an operator's token")
-
-    def require_account(self, account_id: str) -> None:
-        """Refuse (403) a customer of another account."""
-        if not self.is_operator and account_id != self.account_id:
-            raise Refusal(
-                Kind.FORBIDDEN, f"this token is for account {self.account_id}, not for {account_id}"
-            )
+__all__ = [
+    "Caller",
+    "CallerDep",
+    "Role",
+    "bootstrap_operator",
+    "current_caller",
+    "find_caller",
+    "hash_token",
+    "issue_token",
+]
 
 
 def hash_token(token: str) -> str:
@@ -67,10 +39,19 @@ def hash_token(token: str) -> str:
 
 
 def issue_token(
-    session: Session, role: Role, account_id: str | None, description: str, now: datetime
+    session: Session,
+    role: Role,
+    account_id: str | None,
+    description: str,
+    now: datetime,
+    *,
+    scopes: Scopes | None = None,
+    expires_at: datetime | None = None,
+    issued_by: str | None = None,
 ) -> tuple[str, TokenRow]:
     """Make a token and add its row; the token itself is returned once and kept nowhere."""
     token = f"herald_{secrets.token_urlsafe(32)}"
+    kept = None if scopes is None else {r: [v for v in VERBS if v in verbs] for r, verbs in scopes.items()}
     row = TokenRow(
         id=uuid4().hex,
         hash=hash_token(token),
@@ -78,18 +59,43 @@ def issue_token(
         account_id=account_id,
         description=description,
         created_at=now,
+        scopes=kept,
+        expires_at=expires_at,
+        issued_by=issued_by,
     )
     session.add(row)
     return token, row
 
 
-def find_caller(session: Session, token: str) -> Caller | None:
-    """Return whose token it is; None for an unknown or revoked one."""
+def authenticate(session: Session, token: str, now: datetime) -> Caller:
+    """Return whose token it is; refused (401) when it is unknown, revoked or expired.
+
+    The database finds the row by the hash, which nobody can steer towards another's; what it found is
+    compared in constant time, and an unknown token takes the same way as a known one.
+    """
     wanted = hash_token(token)
-    row = session.scalar(select(TokenRow).where(TokenRow.hash == wanted, TokenRow.revoked_at.is_(None)))
-    if row is None or not hmac.compare_digest(row.hash, wanted):
+    row = session.scalar(select(TokenRow).where(TokenRow.hash == wanted))
+    same = hmac.compare_digest("" if row is None else row.hash, wanted)
+    if row is None or not same:
+        raise Refusal(Kind.UNAUTHENTICATED, "this token is not known: ask an operator for one")
+    if row.revoked_at is not None:
+        raise Refusal(
+            Kind.UNAUTHENTICATED, f"this token was revoked at {rfc3339(row.revoked_at)}: use another"
+        )
+    if row.expires_at is not None and row.expires_at <= now:
+        raise Refusal(
+            Kind.UNAUTHENTICATED, f"this token ended at {rfc3339(row.expires_at)}: ask for a new one"
+        )
+    role = cast(Role, row.role)  # the table's CHECK lets nothing else in
+    return Caller(row.id, role, row.account_id, scopes_from(row.scopes), row.expires_at)
+
+
+def find_caller(session: Session, token: str, now: datetime | None = None) -> Caller | None:
+    """Return whose token it is; None for an unknown, revoked or expired one."""
+    try:
+        return authenticate(session, token, now or datetime.now(UTC))
+    except Refusal:
         return None
-    return Caller(row.id, "operator" if row.role == "operator" else "customer", row.account_id)
 
 
 def bootstrap_operator(store: Store, path: Path, now: datetime) -> str:
@@ -103,17 +109,35 @@ def bootstrap_operator(store: Store, path: Path, now: datetime) -> str:
     except FileNotFoundError:
         token = ""
     with store.write() as session:
-        if token and find_caller(session, token) is not None:
+        if token and find_caller(session, token, now) is not None:
             return token
         if not token:
             token, row = issue_token(session, "operator", None, "made at the first start", now)
+            _record_start(session, row, now)
             _write_private(path, token)
             return token
         known = session.scalar(select(TokenRow).where(TokenRow.hash == hash_token(token)))
         if known is None:
             row = issue_token(session, "operator", None, "from the operator's token file", now)[1]
             row.hash = hash_token(token)
+            _record_start(session, row, now)
     return token
+
+
+def _record_start(session: Session, row: TokenRow, now: datetime) -> None:
+    session.add(
+        EventRow(
+            at=now,
+            actor="herald",
+            origin="herald serve",
+            action="issue",
+            account_id=None,
+            object_kind="token",
+            object_id=row.id,
+            reason=row.description,
+            detail={"role": row.role},
+        )
+    )
 
 
 def _write_private(path: Path, token: str) -> None:
@@ -127,47 +151,8 @@ def _write_private(path: Path, token: str) -> None:
     partial.replace(path)
 
 
-class AuthMiddleware:
-    """Refuses (401) every request without a valid token before anything of it is looked at."""
-
-    def __init__(self, app: ASGIApp, store: Store) -> None:
-        self._app = app
-        self._store = store
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Put the :class:`Caller` into the request's state, or answer 401."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        try:
-            scope.setdefault("state", {})["caller"] = await run_in_threadpool(
-                self._caller, Headers(scope=scope)
-            )
-        except Refusal as refusal:
-            await refusal_response(refusal)(scope, receive, send)
-            return
-        except StoreUnavailableError as error:
-            log.warning("store unavailable", path=scope["path"], reason=str(error))
-            await unavailable_response()(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _caller(self, headers: Headers) -> Caller:
-        values = headers.getlist("authorization")
-        scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Refusal(Kind.UNAUTHENTICATED, "no bearer token: send Authorization: Bearer TOKEN")
-        with self._store.read() as session:
-            caller = find_caller(session, token.strip())
-        if caller is None:
-            raise Refusal(
-                Kind.UNAUTHENTICATED, "this token is not known or was revoked: ask an operator for one"
-            )
-        return caller
-
-
 def current_caller(request: Request) -> Caller:
-    """Return the caller that :class:`AuthMiddleware` found."""
+    """Return the caller that :class:`~controller.addressing.access.AccessMiddleware` found."""
     caller = request.state.caller
     assert isinstance(caller, Caller)
     return caller

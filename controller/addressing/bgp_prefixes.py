@@ -28,7 +28,7 @@ from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix
 from controller.snapshots.model import Change
 
-router = APIRouter(prefix=BASE + "/{prefix_id}/bgp/prefixes", tags=["bgp prefixes"])
+router = APIRouter(prefix=BASE + "/{prefix_id}/bgp/prefixes", tags=["bgp_prefixes"])
 
 
 @router.get("", response_model=Listing[BgpPrefixBody])

@@ -19,7 +19,7 @@ from controller.addressing.rules import is_approved
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix
 
-router = APIRouter(prefix=BASE + "/{prefix_id}/bgp/status", tags=["bgp status"])
+router = APIRouter(prefix=BASE + "/{prefix_id}/bgp/status", tags=["bgp_status"])
 
 
 @router.get("", response_model=Envelope[StatusBody])

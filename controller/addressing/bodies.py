@@ -85,14 +85,6 @@ class CreateService(Request):
     name: Name
 
 
-class CreateToken(Request):
-    """A customer's token needs an account, an operator's has none."""
-
-    role: Literal["customer", "operator"]
-    account_id: Id | None = None
-    description: Annotated[str, StringConstraints(max_length=200)] = ""
-
-
 class PutAdvertisement(Request):
     """Both are needed: leaving ``sites`` out must not widen an advertisement by accident."""
 

@@ -38,9 +38,9 @@ ContextDep = Annotated[Context, Depends(current_context)]
 
 
 def current_account(account_id: str, caller: CallerDep, context: ContextDep) -> str:
-    """Return the account of the path; 403 for another account's customer, 404 when there is none."""
+    """Return the account of the path; 403 for a caller of another account, 404 when there is none."""
     caller.require_account(account_id)
-    if caller.is_operator:
+    if caller.sees_all_accounts:
         with context.store.read() as session:
             if session.get(AccountRow, account_id) is None:
                 raise Refusal(Kind.NOT_FOUND, f"there is no account {account_id!r}")

@@ -25,9 +25,20 @@ BY_LABEL = {kind.label: kind for kind in Kind}
 FAILURE = "Failure"
 REF = {"$ref": f"#/components/schemas/{FAILURE}"}
 
-ALWAYS = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.MALFORMED_QUERY, Kind.UNAVAILABLE, Kind.INTERNAL)
+ALWAYS = (
+    Kind.UNAUTHENTICATED,
+    Kind.FORBIDDEN,
+    Kind.OUT_OF_SCOPE,
+    Kind.MALFORMED_QUERY,
+    Kind.BODY_TOO_SLOW,
+    Kind.HEADERS_TOO_LARGE,
+    Kind.RATE_LIMITED,
+    Kind.UNAVAILABLE,
+    Kind.INTERNAL,
+)
 WITH_BODY = (Kind.MALFORMED_BODY, Kind.MEDIA_TYPE, Kind.BODY_TOO_LARGE)
 WRITES = (
+    Kind.REASON_REQUIRED,
     Kind.MALFORMED_HEADER,
     Kind.MALFORMED_BODY,
     Kind.BODY_TOO_LARGE,

@@ -51,22 +51,27 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+PASSING = (Kind.UNAVAILABLE, Kind.RATE_LIMITED)
+"""What is over by itself after a while."""
+
+
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return ``body`` as a JSON answer."""
     return Response(msgspec.json.encode(body), status, headers, media_type=JSON)
 
 
-def refusal_response(*refusals: Refusal) -> Response:
+def refusal_response(*refusals: Refusal, retry_after_s: int = 1) -> Response:
     """Return the answer to a refused request.
 
     ``X-Should-Retry`` tells the SDK not to repeat what cannot succeed (it repeats 409 and 5xx by itself).
+    ``retry_after_s``: when a refusal that passes by itself is worth another try.
     """
     kind = refusals[0].kind
     headers = {}
-    if kind is Kind.UNAUTHENTICATED:
+    if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if kind is Kind.UNAVAILABLE:
-        headers["Retry-After"] = "1"
+    if kind in PASSING:
+        headers["Retry-After"] = str(retry_after_s)
     else:
         headers["X-Should-Retry"] = "false"
     return json_response(failure(refusals), kind.status, headers)

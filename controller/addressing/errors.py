@@ -3,7 +3,8 @@
 ::
 
     AddressingError
-    └── Refusal         kind: what was refused; pointer: the field to blame
+    ├── Refusal                kind: what was refused; pointer: the field to blame
+    └── UnrecordedWriteError   a bug: rows were changed, and no event says so
 """
 
 from __future__ import annotations
@@ -59,7 +60,13 @@ class Kind(Enum):
     METHOD_NOT_ALLOWED = (405, 7001, "method_not_allowed")
     NOT_IN_THIS_VERSION = (501, 7501, "not_in_this_version")
     UNAUTHENTICATED = (401, 10000, "authentication_error")
+    RATE_LIMITED = (429, 10001, "rate_limited")
+    BODY_TOO_SLOW = (408, 10002, "body_too_slow")
+    HEADERS_TOO_LARGE = (431, 10003, "headers_too_large")
     FORBIDDEN = (403, 9109, "not_allowed")
+    OUT_OF_SCOPE = (403, 9110, "out_of_scope")
+    WIDER_TOKEN = (403, 9111, "wider_than_your_token")
+    REASON_REQUIRED = (400, 9112, "reason_required")
     UNAVAILABLE = (503, 5003, "store_unavailable")
     INTERNAL = (500, 5000, "internal_error")
 
@@ -92,3 +99,7 @@ class Refusal(AddressingError):  # noqa: N818 (the field's word; not a fault)
         super().__init__(f"{kind.label}: {message}")
         self.kind = kind
         self.pointer = pointer
+
+
+class UnrecordedWriteError(AddressingError):
+    """A write changed rows without recording an event; it is undone."""

@@ -7,6 +7,7 @@ description, so that a new route is covered without doing anything.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -27,19 +28,30 @@ LARGEST_BODY = 1 << 20
 """Bytes of a JSON body; a bigger one is refused unread."""
 
 UNTEXTUAL = re.compile("[\0\ud800-\udfff]")
+LARGEST_UPLOAD = 11 << 20
+"""Bytes of a form with a file in it: 10 MB of document, and what the form adds."""
+
+BODY_DEADLINE_S = 30.0
+"""Seconds in which a body must have come: who sends slower holds a connection for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
     """What one route takes. ``media``: the body's media types, empty when it takes none.
 
-    ``flags``: those of the query's parameters that are booleans.
+    ``flags``: those of the query's parameters that are booleans. ``resource``: the route's one tag.
     """
 
     path: re.Pattern[str]
+    resource: str
     query: frozenset[str]
     flags: frozenset[str]
     media: frozenset[str]
+
+    @property
+    def largest_body(self) -> int:
+        """Bytes that a body may have."""
+        return LARGEST_UPLOAD if "multipart/form-data" in self.media else LARGEST_BODY
 
 
 class StrictMiddleware:
@@ -51,8 +63,7 @@ class StrictMiddleware:
 
     def __init__(self, app: ASGIApp, described: Callable[[], FastAPI]) -> None:
         self._app = app
-        self._described = described
-        self._routes: dict[str, list[Declared]] | None = None
+        self._routes = DeclaredRoutes(described)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with a refusal that names what is wrong."""
@@ -62,10 +73,10 @@ class StrictMiddleware:
         try:
             if "\0" in scope["path"]:  # no name has one, and not every store can be asked for one
                 raise Refusal(Kind.NOT_FOUND, "nothing has a NUL character in its path")  # noqa: TRY301
-            route = self._find(scope["method"], scope["path"])
+            route = self._routes.find(scope["method"], scope["path"])
             if route is not None:
                 check_query(scope["query_string"], route.query, route.flags)
-            body = await _read(receive)
+            body = await _read(receive, LARGEST_BODY if route is None else route.largest_body)
             if route is not None:
                 check_body(body, Headers(scope=scope), route.media)
         except Refusal as refusal:
@@ -77,7 +88,16 @@ class StrictMiddleware:
         scope.setdefault("state", {})["request_hash"] = digest.hexdigest()
         await self._app(scope, _replay(body, receive), send)
 
-    def _find(self, method: str, path: str) -> Declared | None:
+
+class DeclaredRoutes:
+    """The routes of an application by method and path, read from its description when first asked for."""
+
+    def __init__(self, described: Callable[[], FastAPI]) -> None:
+        self._described = described
+        self._routes: dict[str, list[Declared]] | None = None
+
+    def find(self, method: str, path: str) -> Declared | None:
+        """Return what the route declares that will answer; None when nothing that is described will."""
         if self._routes is None:
             self._routes = declared_routes(self._described().openapi())
         return next((r for r in self._routes.get(method, []) if r.path.match(path)), None)
@@ -91,7 +111,13 @@ def declared_routes(openapi: dict[str, Any]) -> dict[str, list[Declared]]:
             query = {p["name"]: p["schema"] for p in operation.get("parameters", ()) if p["in"] == "query"}
             flags = (name for name, schema in query.items() if _is_flag(schema))
             media = operation.get("requestBody", {}).get("content", {})
-            route = Declared(compile_path(path)[0], frozenset(query), frozenset(flags), frozenset(media))
+            route = Declared(
+                compile_path(path)[0],
+                ",".join(operation.get("tags", ())),
+                frozenset(query),
+                frozenset(flags),
+                frozenset(media),
+            )
             found.setdefault(method.upper(), []).append(route)
     return found
 
@@ -196,17 +222,23 @@ def _no_constant(name: str) -> Any:
     raise Refusal(Kind.MALFORMED_BODY, f"{name} is not JSON")
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, largest: int, deadline_s: float = BODY_DEADLINE_S) -> bytes:
     body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise Refusal(Kind.BODY_TOO_LARGE, f"the body is over {LARGEST_BODY} bytes")
-        if not message.get("more_body", False):
-            break
+    try:
+        async with asyncio.timeout(deadline_s):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    break
+                body += message.get("body", b"")
+                if len(body) > largest:
+                    raise Refusal(Kind.BODY_TOO_LARGE, f"the body is over {largest} bytes")
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError as error:
+        raise Refusal(
+            Kind.BODY_TOO_SLOW, f"the body was not there after {deadline_s:g} s: send it faster"
+        ) from error
     return bytes(body)
 
 

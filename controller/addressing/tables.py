@@ -29,21 +29,32 @@ class AccountRow(Base):
 
 
 class TokenRow(Base):
-    """A bearer token; only its SHA-256 is kept. An operator's has no account."""
+    """A bearer token; only its SHA-256 is kept. Operators' have no account, tasks' may have one.
+
+    ``scopes``: resource to verbs, None for all that the role may do. ``issued_by``: a token's id.
+    """
 
     __tablename__ = "tokens"
     __table_args__ = (
-        CheckConstraint("role IN ('customer', 'operator')", name="role"),
-        CheckConstraint("(role = 'customer') = (account_id IS NOT NULL)", name="scope"),
+        CheckConstraint("role IN ('customer', 'operator', 'task', 'break-glass')", name="role"),
+        CheckConstraint(
+            "(role <> 'customer' OR account_id IS NOT NULL) "
+            "AND (role IN ('customer', 'task') OR account_id IS NULL)",
+            name="scope",
+        ),
+        CheckConstraint("role IN ('customer', 'operator') OR expires_at IS NOT NULL", name="expiry"),
     )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     hash: Mapped[str] = mapped_column(String(64), unique=True)
-    role: Mapped[str] = mapped_column(String(10))
+    role: Mapped[str] = mapped_column(String(20))
     account_id: Mapped[str | None] = mapped_column(ID, ForeignKey("accounts.id"))
     description: Mapped[str] = mapped_column(String(200), default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    scopes: Mapped[dict[str, list[str]] | None] = mapped_column(JSON(none_as_null=True))
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    issued_by: Mapped[str | None] = mapped_column(ID)
 
 
 class ServiceRow(Base):
@@ -138,9 +149,13 @@ class BindingRow(Base):
 
 
 class EventRow(Base):
-    """Who did what, when, from where and why; triggers refuse to change or remove one."""
+    """Who did what, when, from where and why; triggers refuse to change or remove one.
+
+    ``seq`` and ``hash`` are given when it is flushed (:mod:`controller.addressing.audit_log`).
+    """
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_object_id", "object_id"), Index("ix_events_actor", "actor"))
 
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -153,6 +168,7 @@ class EventRow(Base):
     reason: Mapped[str] = mapped_column(String(500))
     change_set_id: Mapped[str | None] = mapped_column(ID)
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    hash: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class AnswerRow(Base):

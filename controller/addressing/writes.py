@@ -17,10 +17,11 @@ from fastapi import Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from controller.addressing import headers
+from controller.addressing.audit_log import changed
 from controller.addressing.auth import Caller, CallerDep
 from controller.addressing.context import Context, ContextDep
 from controller.addressing.envelope import JSON
-from controller.addressing.errors import Kind, Refusal
+from controller.addressing.errors import Kind, Refusal, UnrecordedWriteError
 from controller.addressing.foresee import plan
 from controller.addressing.headers import TakenHeader
 from controller.addressing.present import WhileWriting
@@ -143,6 +144,8 @@ class Write:
                 f"{headers.MATCH.name} has no meaning for this route: leave it out",
                 f"/header/{headers.MATCH.name}",
             )
+        if not self._events and changed(self.session):
+            raise UnrecordedWriteError("rows were changed and nothing was recorded: call write.record")
         made = self.change_sets(reason)
         ids = {c.account_id: c.id for c in made}
         why = reason or "; ".join(f"{e.action} {e.object_kind}" for e in self._events)

@@ -33,7 +33,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 def build_router(driver: Driver) -> APIRouter:
     """Return the routes over ``driver`` and its store."""
-    router = APIRouter(prefix="/herald/v1", tags=["rollout"])
+    router = APIRouter(prefix="/herald/v1", tags=["rollouts"])
 
     async def read(what: Callable[[Session], T]) -> T:
         def in_thread() -> T:
@@ -54,7 +54,7 @@ def build_router(driver: Driver) -> APIRouter:
                     found = await read(lambda session: reports.change_set(session, change_set_id))
                 except UnknownChangeSetError as error:
                     raise Refusal(Kind.NOT_FOUND, str(error)) from error
-                if not caller.is_operator and caller.account_id != found.account_id:
+                if not caller.sees_all_accounts and caller.account_id != found.account_id:
                     raise Refusal(Kind.NOT_FOUND, f"there is no change-set {change_set_id}")
                 left = deadline - time.monotonic()
                 over = found.state not in UNDER_WAY or driver.ending or left <= 0

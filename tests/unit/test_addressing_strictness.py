@@ -15,7 +15,7 @@ from controller.addressing.later import LATER
 from controller.addressing.strict import LARGEST_BODY
 from tests.addressing_api import Api, furnished, running_api
 
-extra = APIRouter(prefix="/herald/v1/extra")
+extra = APIRouter(prefix="/herald/v1/extra", tags=["things"])
 
 
 @extra.get("/{thing}")

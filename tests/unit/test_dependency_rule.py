@@ -27,6 +27,8 @@ PURE = [
     "controller/addressing/differences.py",
     "controller/addressing/headers.py",
     "controller/addressing/links.py",
+    "controller/addressing/permissions.py",
+    "controller/addressing/audit_chain.py",
     "controller/cli/scope.py",
     "controller/transport/messages.py",
     "controller/agent/journal_records.py",
