@@ -59,7 +59,11 @@ def find_bgp_prefix(
     "/accounts/{account_id}/bgp_prefixes/{bgp_prefix_id}/advertisement",
     response_model=BgpPrefixBody,
     responses=refuses(
-        Kind.INVALID_SITE, Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED
+        Kind.INVALID_SITE,
+        Kind.PREFIX_NOT_APPROVED,
+        Kind.INCOMPLETE_DEPLOYMENT,
+        Kind.STATE_LOCKED,
+        Kind.LETTER_WITHDRAWN,
     ),
 )
 def put_advertisement(
@@ -93,6 +97,7 @@ def put_advertisement(
         Kind.PREFIX_NOT_APPROVED,
         Kind.INCOMPLETE_DEPLOYMENT,
         Kind.STATE_LOCKED,
+        Kind.LETTER_WITHDRAWN,
     ),
 )
 def put_part_advertisement(

@@ -19,6 +19,7 @@ from controller.addressing import (
     bgp_prefixes,
     bgp_status,
     bindings,
+    delegations,
     later,
     prefixes,
     services,
@@ -41,6 +42,7 @@ ROUTERS = tuple(
     room.router
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
+        delegations,
         advertisement, accounts, tokens, audit, later,
     )
 )  # fmt: skip

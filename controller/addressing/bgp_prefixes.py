@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Response
 
-from controller.addressing import rows, rules
+from controller.addressing import letters, reach, rows, rules
 from controller.addressing.bodies import (
     Bare,
     BgpPrefixBody,
@@ -17,6 +17,7 @@ from controller.addressing.bodies import (
     Listing,
 )
 from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.delegation_rules import may_edit_delegated
 from controller.addressing.description import refuses
 from controller.addressing.envelope import bare, json_response, listing, success
 from controller.addressing.errors import Kind, Refusal
@@ -33,10 +34,10 @@ router = APIRouter(prefix=BASE + "/{prefix_id}/bgp/prefixes", tags=["bgp_prefixe
 
 @router.get("", response_model=Listing[BgpPrefixBody])
 def list_bgp_prefixes(account: AccountDep, prefix_id: str, context: ContextDep) -> Response:
-    """All BGP prefixes in one prefix."""
+    """All BGP prefixes in one prefix; of another's prefix those within what was delegated."""
     with context.store.read() as session:
-        row = rows.the_prefix(session, account, prefix_id)
-        found = rows.bgp_prefixes_of(session, account, row.id)
+        reached = reach.of(session, account, prefix_id)
+        found = [b for b in rows.bgp_prefixes_in(session, [reached.prefix.id]) if reached.sees(b.cidr)]
     return json_response(listing([bgp_prefix_body(b, context.view) for b in found]))
 
 
@@ -70,14 +71,20 @@ def create_bgp_prefix(
 def get_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, context: ContextDep) -> Response:
     """One BGP prefix."""
     with context.store.read() as session:
-        row = rows.the_bgp_prefix(session, rows.the_prefix(session, account, prefix_id), bgp_prefix_id)
+        row = reach.the_bgp_prefix(session, reach.of(session, account, prefix_id), bgp_prefix_id)
     return json_response(success(bgp_prefix_body(row, context.view)), headers={"ETag": etag(row)})
 
 
 @router.patch(
     "/{bgp_prefix_id}",
     response_model=Envelope[BgpPrefixBody],
-    responses=refuses(Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED),
+    responses=refuses(
+        Kind.PREFIX_NOT_APPROVED,
+        Kind.INCOMPLETE_DEPLOYMENT,
+        Kind.STATE_LOCKED,
+        Kind.LETTER_WITHDRAWN,
+        Kind.MAY_NOT_ADVERTISE,
+    ),
 )
 def edit_bgp_prefix(
     account: AccountDep, prefix_id: str, bgp_prefix_id: str, body: EditBgpPrefix, writer: WriterDep
@@ -94,22 +101,21 @@ def edit_bgp_prefix(
         )
 
     def work(write: Write) -> dict[str, Any]:
-        row = rows.the_bgp_prefix(
-            write.session, rows.the_prefix(write.session, account, prefix_id), bgp_prefix_id
-        )
+        reached = reach.of(write.session, account, prefix_id)
+        row = reach.the_bgp_prefix(write.session, reached, bgp_prefix_id)
+        if (by := reached.by(row.cidr)) is not None:
+            may_edit_delegated(Prefix(row.cidr), given, by.may_advertise)
         write.match(row)
         if body.asn_prepend_count is not None:
             row.asn_prepend_count = body.asn_prepend_count
-            write.record("prepend", "bgp_prefix", row.id, account, count=body.asn_prepend_count)
+            reach.record(write, "prepend", "bgp_prefix", row, count=body.asn_prepend_count)
         if body.auto_advertise_withdraw is not None:
             row.auto_advertise_withdraw = body.auto_advertise_withdraw
-            write.record(
-                "auto-advertise", "bgp_prefix", row.id, account, enabled=body.auto_advertise_withdraw
-            )
+            reach.record(write, "auto-advertise", "bgp_prefix", row, enabled=body.auto_advertise_withdraw)
         if body.on_demand is not None:
             advertise(write, row, body.on_demand.advertised, row.sites)
         elif body.asn_prepend_count is not None:
-            write.change(account, Change(bgp_prefix=rows.bgp_prefix_object(row)))
+            write.change(row.account_id, Change(bgp_prefix=rows.bgp_prefix_object(row)))
         row.modified_at = write.now
         write.shows(row)
         touched = (row.id,) if write.changes_anything else ()
@@ -130,7 +136,7 @@ def delete_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, w
         if row.advertised:
             raise Refusal(Kind.STILL_ADVERTISED, f"{row.cidr} is advertised: withdraw it first")
         row.deleted_at = write.now
-        write.record("delete", "bgp_prefix", row.id, account, cidr=row.cidr)
+        reach.record(write, "delete", "bgp_prefix", row, cidr=row.cidr)
         write.change(account, Change(remove=("bgp_prefix", row.id)))
         return bare()
 
@@ -154,9 +160,14 @@ def add_bgp_prefix(write: Write, prefix: PrefixRow, cidr: Prefix) -> BgpPrefixRo
         modified_at=write.now,
     )
     write.session.add(row)
-    write.record("create", "bgp_prefix", row.id, prefix.account_id, cidr=cidr, asn=prefix.asn)
+    reach.record(write, "create", "bgp_prefix", row, cidr=cidr, asn=prefix.asn)
     write.change(prefix.account_id, Change(bgp_prefix=rows.bgp_prefix_object(row)))
     return row
+
+
+def widens(before: list[str] | None, after: list[str] | None) -> bool:
+    """Tell whether going from ``before`` to ``after`` (None: all sites) announces at further sites."""
+    return before is not None and (after is None or not set(after) <= set(before))
 
 
 def advertise(write: Write, row: BgpPrefixRow, advertised: bool, sites: list[str] | None) -> None:
@@ -170,10 +181,12 @@ def advertise(write: Write, row: BgpPrefixRow, advertised: bool, sites: list[str
     if advertised:
         prefix = rows.the_prefix(write.session, row.account_id, row.prefix_id)
         rules.is_approved(Prefix(prefix.cidr), prefix.approved)
+        if not row.advertised or widens(row.sites, sites):
+            letters.authorizes(write.session, prefix)
         rules.may_advertise(cidr, [Prefix(b.cidr) for b in rows.bindings_of(write.session, row.account_id)])
     if advertised != row.advertised:
         row.advertised_modified_at = write.now
     row.advertised, row.sites, row.modified_at = advertised, sites, write.now
     action = "advertise" if advertised else "withdraw"
-    write.record(action, "bgp_prefix", row.id, row.account_id, cidr=cidr, sites=sites)
+    reach.record(write, action, "bgp_prefix", row, cidr=cidr, sites=sites)
     write.change(row.account_id, Change(bgp_prefix=rows.bgp_prefix_object(row)))

@@ -34,7 +34,9 @@ def get_status(account: AccountDep, prefix_id: str, context: ContextDep) -> Resp
 @router.patch(
     "",
     response_model=Envelope[StatusBody],
-    responses=refuses(Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED),
+    responses=refuses(
+        Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED, Kind.LETTER_WITHDRAWN
+    ),
 )
 def edit_status(account: AccountDep, prefix_id: str, body: EditStatus, writer: WriterDep) -> Response:
     """Advertise or withdraw the BGP prefix that is the whole prefix."""

@@ -8,10 +8,11 @@ from uuid import uuid4
 from fastapi import APIRouter, Response
 from sqlalchemy import select
 
-from controller.addressing import rows, rules
+from controller.addressing import map_uses, reach, rows, rules
 from controller.addressing.bgp_prefixes import add_bgp_prefix
 from controller.addressing.bodies import Bare, BindingBody, CreateBinding, Envelope, Listing
 from controller.addressing.context import AccountDep, ContextDep
+from controller.addressing.delegation_rules import within_delegation
 from controller.addressing.description import refuses
 from controller.addressing.envelope import bare, json_response, listing, success
 from controller.addressing.errors import Kind
@@ -27,10 +28,11 @@ router = APIRouter(prefix=BASE + "/{prefix_id}/bindings", tags=["bindings"])
 
 @router.get("", response_model=Listing[BindingBody])
 def list_bindings(account: AccountDep, prefix_id: str, context: ContextDep) -> Response:
-    """All bindings in one prefix."""
+    """All bindings in one prefix; of another's prefix those within what was delegated."""
     with context.store.read() as session:
-        prefix = rows.the_prefix(session, account, prefix_id)
-        found = rows.bindings_of(session, account, prefix.id)
+        reached = reach.of(session, account, prefix_id)
+        owner, prefix_id = reached.prefix.account_id, reached.prefix.id
+        found = [b for b in rows.bindings_of(session, owner, prefix_id) if reached.sees(b.cidr)]
         names = {s.id: s.name for s in session.scalars(select(ServiceRow))}
     return json_response(listing([binding_body(b, names[b.service_id], context.view) for b in found]))
 
@@ -45,34 +47,40 @@ def list_bindings(account: AccountDep, prefix_id: str, context: ContextDep) -> R
         Kind.ALREADY_EXISTS,
         Kind.DEFAULT_BINDING_FIRST,
         Kind.DEFAULT_BINDING_ONLY,
+        Kind.NOT_WITHIN_DELEGATION,
     ),
 )
 def create_binding(account: AccountDep, prefix_id: str, body: CreateBinding, writer: WriterDep) -> Response:
     """Bind a service; the default binding (all of the prefix) makes the BGP prefix, withdrawn."""
 
     def work(write: Write) -> dict[str, Any]:
-        prefix = rows.the_prefix(write.session, account, prefix_id)
-        whole = Prefix(prefix.cidr)
+        reached = reach.of(write.session, account, prefix_id)
+        prefix = reached.prefix
+        owner, whole = prefix.account_id, Prefix(prefix.cidr)
         cidr = rules.canonical(body.cidr, "/cidr")
         rules.within(cidr, whole, "/cidr")
+        if not reached.owns:
+            within_delegation(cidr, reached.parts)
         rules.is_approved(whole, prefix.approved)
         service = rows.the_service(write.session, body.service_id, "/service_id")
-        mine = [Prefix(b.cidr) for b in rows.bindings_of(write.session, account, prefix.id)]
-        elsewhere = [b.cidr for b in rows.bindings_of(write.session, account) if b.cidr == cidr]
+        mine = [Prefix(b.cidr) for b in rows.bindings_of(write.session, owner, prefix.id)]
+        elsewhere = [b.cidr for b in rows.bindings_of(write.session, owner) if b.cidr == cidr]
         rules.may_bind(cidr, whole, service.name, mine + [Prefix(c) for c in elsewhere])
+        by = reached.by(cidr)
         row = BindingRow(
             id=uuid4().hex,
-            account_id=account,
+            account_id=owner,
             prefix_id=prefix.id,
             cidr=cidr,
             service_id=service.id,
+            delegation_id=None if by is None else by.id,
             created_at=write.now,
         )
         write.session.add(row)
         write.shows(row)
-        write.record("create", "binding", row.id, account, cidr=cidr, service_id=service.id)
-        write.change(account, Change(binding=rows.binding_object(row)))
-        if cidr == whole and all(b.cidr != cidr for b in rows.bgp_prefixes_of(write.session, account)):
+        reach.record(write, "create", "binding", row, cidr=cidr, service_id=service.id)
+        write.change(owner, Change(binding=rows.binding_object(row)))
+        if cidr == whole and all(b.cidr != cidr for b in rows.bgp_prefixes_of(write.session, owner)):
             add_bgp_prefix(write, prefix, cidr)
         return success(binding_body(row, service.name, write.eye(row.id)))
 
@@ -83,7 +91,7 @@ def create_binding(account: AccountDep, prefix_id: str, body: CreateBinding, wri
 def get_binding(account: AccountDep, prefix_id: str, binding_id: str, context: ContextDep) -> Response:
     """One binding."""
     with context.store.read() as session:
-        row = rows.the_binding(session, rows.the_prefix(session, account, prefix_id), binding_id)
+        row = reach.the_binding(session, reach.of(session, account, prefix_id), binding_id)
         service = rows.the_service(session, row.service_id, "/service_id")
     return json_response(success(binding_body(row, service.name, context.view)))
 
@@ -95,15 +103,20 @@ def delete_binding(account: AccountDep, prefix_id: str, binding_id: str, writer:
     """Delete a binding that no advertised BGP prefix stands on; it is tombstoned."""
 
     def work(write: Write) -> dict[str, Any]:
-        prefix = rows.the_prefix(write.session, account, prefix_id)
-        row = rows.the_binding(write.session, prefix, binding_id)
+        reached = reach.of(write.session, account, prefix_id)
+        prefix = reached.prefix
+        row = reach.the_binding(write.session, reached, binding_id)
+        if row.delegation_id is None:
+            reached.require_owner(f"delete the binding of {row.cidr}, which it made itself")
         write.match(row)
-        advertised = [Prefix(b.cidr) for b in rows.bgp_prefixes_of(write.session, account) if b.advertised]
-        bound = [Prefix(b.cidr) for b in rows.bindings_of(write.session, account, prefix.id)]
+        owner = row.account_id
+        advertised = [Prefix(b.cidr) for b in rows.bgp_prefixes_of(write.session, owner) if b.advertised]
+        bound = [Prefix(b.cidr) for b in rows.bindings_of(write.session, owner, prefix.id)]
         rules.may_unbind(Prefix(row.cidr), Prefix(prefix.cidr), bound, advertised)
+        map_uses.may_unbind(write.session, row)
         row.deleted_at = write.now
-        write.record("delete", "binding", row.id, account, cidr=row.cidr)
-        write.change(account, Change(remove=("binding", row.id)))
+        reach.record(write, "delete", "binding", row, cidr=row.cidr)
+        write.change(owner, Change(remove=("binding", row.id)))
         return bare()
 
     return writer.run(work)

@@ -110,6 +110,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     implied = list(ALWAYS)
     if "{" in path:
         implied.append(Kind.NOT_FOUND)
+    if "{prefix_id}" in path:
+        implied.append(Kind.NOT_THE_OWNER)
     if "requestBody" in operation:
         implied += WITH_BODY
     if method != "get":

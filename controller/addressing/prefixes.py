@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from controller.addressing import rows, rules
+from controller.addressing import letters, reach, rows, rules
 from controller.addressing.bodies import Bare, CreatePrefix, EditPrefix, Envelope, Listing, PrefixBody
 from controller.addressing.context import AccountDep, Context, ContextDep
 from controller.addressing.description import refuses
@@ -77,7 +77,14 @@ def _shown(session: Session, found: Sequence[PrefixRow], context: Context) -> li
 @router.post(
     "",
     response_model=Envelope[PrefixBody],
-    responses=refuses(Kind.INVALID_PREFIX, Kind.INVALID_ASN, Kind.PREFIX_OVERLAPS, Kind.ALREADY_EXISTS),
+    responses=refuses(
+        Kind.INVALID_PREFIX,
+        Kind.INVALID_ASN,
+        Kind.PREFIX_OVERLAPS,
+        Kind.ALREADY_EXISTS,
+        Kind.UNKNOWN_LETTER,
+        Kind.LETTER_WITHDRAWN,
+    ),
 )
 def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) -> Response:
     """Onboard a prefix; nothing of it can be used until an operator approves it."""
@@ -86,6 +93,7 @@ def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) ->
         policy = write.context.policy
         cidr = rules.announceable(body.cidr, policy, "/cidr")
         policy.check_asn(body.asn, "/asn")
+        letters.usable(write.session, account, body.loa_document_id, "/loa_document_id")
         others = [(r.account_id, Prefix(r.cidr)) for r in rows.overlapping(write.session, cidr)]
         rules.free_of(cidr, account, others, "/cidr")
         low, high = rules.bounds(cidr)
@@ -114,10 +122,15 @@ def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) ->
 
 @router.get("/{prefix_id}", response_model=Envelope[PrefixBody])
 def get_prefix(account: AccountDep, prefix_id: str, context: ContextDep) -> Response:
-    """One prefix."""
+    """One prefix: the account's own, or one of which a part was delegated to it.
+
+    Of such a one it shows the BGP prefixes in which addresses of the account lie.
+    """
     with context.store.read() as session:
-        row = rows.the_prefix(session, account, prefix_id)
+        reached = reach.of(session, account, prefix_id)
+        row = reached.prefix
         parts = rows.parts_of(session, row.id)
+        parts.bgp = [b for b in parts.bgp if reached.meets(b.cidr)]
     return json_response(success(prefix_body(row, parts, context.view)), headers={"ETag": etag(row)})
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from controller.addressing.delegation_tables import DelegationRow
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.rules import bounds, starts_around
 from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow, ServiceRow
@@ -16,11 +17,32 @@ from controller.snapshots.model import BgpPrefixObject, BindingObject, PrefixObj
 
 
 def the_prefix(session: Session, account_id: str, prefix_id: str) -> PrefixRow:
-    """Return the account's prefix; 404 when it has none of that id, whoever else has."""
+    """Return the account's own prefix; 404 when it has none of that id, whoever else has.
+
+    An account to which a part of it was delegated knows that it is there, and is told (403) that this is
+    for its owner; what such an account can do goes by :mod:`controller.addressing.reach`.
+    """
     row = session.get(PrefixRow, prefix_id)
-    if row is None or row.account_id != account_id or row.deleted_at is not None:
+    if row is None or row.deleted_at is not None:
+        raise Refusal(Kind.NOT_FOUND, f"account {account_id} has no prefix {prefix_id!r}")
+    if row.account_id != account_id:
+        if is_delegated(session, prefix_id, account_id):
+            raise Refusal(
+                Kind.NOT_THE_OWNER,
+                f"{row.cidr} is delegated to account {account_id}: only its owner can do this",
+            )
         raise Refusal(Kind.NOT_FOUND, f"account {account_id} has no prefix {prefix_id!r}")
     return row
+
+
+def is_delegated(session: Session, prefix_id: str, account_id: str) -> bool:
+    """Tell whether any part of the prefix is delegated to the account."""
+    found = select(DelegationRow.id).where(
+        DelegationRow.prefix_id == prefix_id,
+        DelegationRow.delegated_account_id == account_id,
+        DelegationRow.deleted_at.is_(None),
+    )
+    return session.scalar(found.limit(1)) is not None
 
 
 def the_bgp_prefix(session: Session, prefix: PrefixRow, bgp_prefix_id: str) -> BgpPrefixRow:

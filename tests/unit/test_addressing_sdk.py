@@ -122,8 +122,6 @@ def test_services(api: Api) -> None:
 
 def test_what_this_version_does_not_have_says_so(api: Api) -> None:
     addressing = sdk(api).addressing
-    with pytest.raises(cloudflare.InternalServerError, match="not_in_this_version: delegations"):
-        addressing.prefixes.delegations.list("x", account_id=A)
     with pytest.raises(cloudflare.InternalServerError, match="address maps"):
         addressing.address_maps.list(account_id=A)
     with pytest.raises(cloudflare.InternalServerError, match="LOA documents"):
