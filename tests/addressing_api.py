@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from controller.addressing.app import create_app
 from controller.addressing.auth import bootstrap_operator
 from controller.addressing.policy import AddressPolicy
+from controller.addressing.rates import Rates
 from controller.addressing.views import NullView, OperationalView
 from controller.cli.client import Client
 from controller.snapshots.tables import ChangeSetRow
@@ -68,9 +69,11 @@ def running_api(
     *,
     view: OperationalView | None = None,
     extra_routers: Sequence[APIRouter] = (),
+    routers_over: Callable[[Store], Sequence[APIRouter]] = lambda _: (),
     policy: AddressPolicy | None = None,
+    rates: Rates | None = None,
 ) -> Iterator[Api]:
-    """Serve the API until the block ends."""
+    """Serve the API until the block ends; ``routers_over`` makes more routers over its store."""
     store = open_store(a_store(folder / "herald.db"))
     token = bootstrap_operator(store, folder / "operator.token", datetime.now(UTC))
     woken: list[str] = []
@@ -79,8 +82,9 @@ def running_api(
         view=view or NullView(),
         sites=SITES,
         on_change_set=woken.append,
-        extra_routers=extra_routers,
+        extra_routers=[*extra_routers, *routers_over(store)],
         policy=policy,
+        rates=rates,
     )
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY
     tcp.bind(("127.0.0.1", 0))

@@ -70,6 +70,8 @@ def refusal_response(*refusals: Refusal, retry_after_s: int = 1) -> Response:
     headers = {}
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if kind is Kind.BODY_TOO_SLOW:
+        headers["Connection"] = "close"  # what may still come of the body is no next request
     if kind in PASSING:
         headers["Retry-After"] = str(retry_after_s)
     else:

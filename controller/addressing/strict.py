@@ -76,7 +76,9 @@ class StrictMiddleware:
             route = self._routes.find(scope["method"], scope["path"])
             if route is not None:
                 check_query(scope["query_string"], route.query, route.flags)
-            body = await _read(receive, LARGEST_BODY if route is None else route.largest_body)
+            body = await read_body(
+                receive, LARGEST_BODY if route is None else route.largest_body, BODY_DEADLINE_S
+            )
             if route is not None:
                 check_body(body, Headers(scope=scope), route.media)
         except Refusal as refusal:
@@ -222,7 +224,8 @@ def _no_constant(name: str) -> Any:
     raise Refusal(Kind.MALFORMED_BODY, f"{name} is not JSON")
 
 
-async def _read(receive: Receive, largest: int, deadline_s: float = BODY_DEADLINE_S) -> bytes:
+async def read_body(receive: Receive, largest: int, deadline_s: float) -> bytes:
+    """Return a request's body; refused (413, 408) over ``largest`` bytes or after ``deadline_s`` seconds."""
     body = bytearray()
     try:
         async with asyncio.timeout(deadline_s):

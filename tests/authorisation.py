@@ -1,0 +1,102 @@
+"""Who may call which route: the declared table that tests/unit/test_addressing_authorisation.py holds.
+
+A new route needs a line here. ``who`` is a row of :data:`VERDICTS`; ``json`` (or ``files``) a body that the
+route takes; ``answer`` what whoever is allowed gets for it (as a dry run; the ids are those of real objects
+of the account acme where ``furnished`` makes one, otherwise ``none``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+ADDRESSING = "/client/v4/accounts/{account_id}/addressing"
+PREFIX = ADDRESSING + "/prefixes/{prefix_id}"
+HERALD = "/herald/v1"
+PERMISSIONS = HERALD + "/accounts/{account_id}/prefixes/{prefix_id}/delegations/{delegation_id}/permissions"
+
+ALLOWED, REFUSED, HIDDEN = "allowed", "refused", "hidden"
+"""Answered as the table says; 403; 404, as if it were not there."""
+
+CALLERS = ("owner", "stranger", "operator", "break-glass", "task")
+"""owner: a customer of the account in the path (acme); stranger: one of another account; task: with every
+scope, for all accounts."""
+
+VERDICTS: dict[str, tuple[str, ...]] = {
+    #             owner    stranger operator break-glass task
+    "anybody":   (ALLOWED, ALLOWED, ALLOWED, ALLOWED, ALLOWED),
+    "account":   (ALLOWED, REFUSED, ALLOWED, ALLOWED, ALLOWED),
+    "operators": (REFUSED, REFUSED, ALLOWED, ALLOWED, REFUSED),
+    "issuers":   (ALLOWED, REFUSED, ALLOWED, ALLOWED, REFUSED),
+    "viewers":   (ALLOWED, HIDDEN, ALLOWED, ALLOWED, ALLOWED),
+    "revokers":  (ALLOWED, HIDDEN, ALLOWED, ALLOWED, REFUSED),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One route: who may, what is sent, what whoever may gets."""
+
+    who: str
+    json: Any = None
+    answer: int = 200
+    query: str = ""
+    files: Any = None
+
+
+ROUTES: dict[str, Row] = {
+    f"GET {ADDRESSING}/prefixes": Row("account"),
+    f"POST {ADDRESSING}/prefixes": Row("account", {"cidr": "198.18.0.0/24", "asn": None}),
+    f"GET {PREFIX}": Row("account"),
+    f"PATCH {PREFIX}": Row("account", {"description": "new"}),
+    f"DELETE {PREFIX}": Row("account", answer=409),  # it is approved
+    f"POST {PREFIX}/approve": Row("operators"),
+    f"GET {PREFIX}/bgp/prefixes": Row("account"),
+    f"POST {PREFIX}/bgp/prefixes": Row("account", {"cidr": "192.0.2.0/24"}, answer=409),  # it is one
+    f"GET {PREFIX}/bgp/prefixes/{{bgp_prefix_id}}": Row("account"),
+    f"PATCH {PREFIX}/bgp/prefixes/{{bgp_prefix_id}}": Row("account", {"asn_prepend_count": 1}),
+    f"DELETE {PREFIX}/bgp/prefixes/{{bgp_prefix_id}}": Row("account"),
+    f"GET {PREFIX}/bgp/status": Row("account"),
+    f"PATCH {PREFIX}/bgp/status": Row("account", {"advertised": True}),
+    f"GET {PREFIX}/bindings": Row("account"),
+    f"POST {PREFIX}/bindings": Row("account", {"cidr": "192.0.2.1/32", "service_id": "cdn"}),
+    f"GET {PREFIX}/bindings/{{binding_id}}": Row("account"),
+    f"DELETE {PREFIX}/bindings/{{binding_id}}": Row("account"),
+    f"GET {PREFIX}/delegations": Row("account"),
+    f"POST {PREFIX}/delegations": Row(
+        "account", {"cidr": "192.0.2.128/25", "delegated_account_id": "globex"}
+    ),
+    f"DELETE {PREFIX}/delegations/{{delegation_id}}": Row("account", answer=404),
+    f"GET {PERMISSIONS}": Row("account", answer=404),
+    f"PUT {PERMISSIONS}": Row("account", {"may_advertise": True}, answer=404),
+    f"GET {HERALD}/accounts/{{account_id}}/delegated_prefixes": Row("account"),
+    f"GET {ADDRESSING}/services": Row("account"),
+    f"POST {HERALD}/services": Row("operators", {"id": "dns", "name": "DNS"}),
+    f"GET {HERALD}/bgp_prefixes": Row("viewers", query="cidr=192.0.2.0/24"),
+    f"PUT {HERALD}/accounts/{{account_id}}/bgp_prefixes/{{bgp_prefix_id}}/advertisement": Row(
+        "account", {"advertised": True, "sites": None}
+    ),
+    f"PUT {HERALD}/accounts/{{account_id}}/prefixes/{{prefix_id}}/advertisement": Row(
+        "account", {"cidr": "192.0.2.0/24", "advertised": True, "sites": None}
+    ),
+    f"GET {HERALD}/accounts": Row("anybody"),
+    f"POST {HERALD}/accounts": Row("operators", {"id": "third", "name": "Third"}),
+    f"GET {HERALD}/caller": Row("anybody"),
+    f"GET {HERALD}/tokens": Row("anybody"),
+    f"POST {HERALD}/tokens": Row(
+        "issuers",
+        {
+            "role": "customer", "account_id": "acme", "scopes": {"prefixes": ["read"]},
+            "expires_at": "{soon}",
+        },
+    ),
+    f"GET {HERALD}/tokens/{{token_id}}": Row("viewers"),
+    f"DELETE {HERALD}/tokens/{{token_id}}": Row("revokers"),
+    f"GET {HERALD}/audit": Row("anybody"),
+    f"GET {HERALD}/audit/verify": Row("operators"),
+    f"GET {HERALD}/change-sets/{{change_set_id}}": Row("viewers"),
+    f"GET {HERALD}/rollouts": Row("anybody"),
+    f"GET {HERALD}/snapshots": Row("anybody"),
+    f"GET {HERALD}/sites": Row("operators"),
+    f"GET {HERALD}/sites/{{site}}/adj-rib-out": Row("operators", answer=404),  # the driver has no sites
+}  # fmt: skip
