@@ -51,7 +51,7 @@ class Matrix:
         query = "&".join(filter(None, [row.query, "" if method == "GET" else "dry_run=true"]))
         json = {**row.json, "expires_at": self.soon} if "expires_at" in (row.json or ()) else row.json
         headers = {**WHY, **({} if token is None else {"Authorization": f"Bearer {token}"})}
-        url = path.format(**self.ids) + (f"?{query}" if query else "")
+        url = path.format_map(self.ids) + (f"?{query}" if query else "")
         return http.request(method, url, json=json, files=row.files, headers=headers)
 
 
@@ -194,7 +194,7 @@ def test_break_glass_needs_a_reason_for_every_write_and_is_logged_loudly(
         method, path = route.split(" ")
         if method == "GET":
             continue
-        answer = http.request(method, path.format(**matrix.ids), headers=header, json={})
+        answer = http.request(method, path.format_map(matrix.ids), headers=header, json={})
         assert answer.status_code == 400, (route, answer.text)
         (error,) = answer.json()["errors"]
         assert error["message"].startswith("reason_required: "), route
