@@ -21,6 +21,7 @@ from controller.addressing import (
     bindings,
     delegations,
     later,
+    loa_documents,
     prefixes,
     services,
     tokens,
@@ -42,7 +43,7 @@ ROUTERS = tuple(
     room.router
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
-        delegations,
+        delegations, loa_documents,
         advertisement, accounts, tokens, audit, later,
     )
 )  # fmt: skip

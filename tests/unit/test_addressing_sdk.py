@@ -124,8 +124,6 @@ def test_what_this_version_does_not_have_says_so(api: Api) -> None:
     addressing = sdk(api).addressing
     with pytest.raises(cloudflare.InternalServerError, match="address maps"):
         addressing.address_maps.list(account_id=A)
-    with pytest.raises(cloudflare.InternalServerError, match="LOA documents"):
-        addressing.loa_documents.create(account_id=A, loa_document=b"%PDF")
     with pytest.raises(cloudflare.NotFoundError, match="not part of Herald"):
         addressing.regional_hostnames.list(zone_id="z")
 
