@@ -13,6 +13,8 @@ from starlette.middleware import Middleware
 from controller import __version__
 from controller.addressing import (
     accounts,
+    address_map_members,
+    address_maps,
     advertisement,
     approvals,
     audit,
@@ -23,6 +25,7 @@ from controller.addressing import (
     later,
     loa_documents,
     prefixes,
+    regions,
     services,
     tokens,
 )
@@ -43,7 +46,7 @@ ROUTERS = tuple(
     room.router
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
-        delegations, loa_documents,
+        delegations, loa_documents, address_maps, address_map_members, regions,
         advertisement, accounts, tokens, audit, later,
     )
 )  # fmt: skip

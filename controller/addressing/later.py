@@ -8,8 +8,6 @@ from controller.addressing.errors import Kind, Refusal
 
 LATER = {
     "/client/v4/accounts/{account_id}/addressing/prefixes/{prefix_id}/validate": "validation",
-    "/client/v4/accounts/{account_id}/addressing/address_maps": "address maps",
-    "/client/v4/accounts/{account_id}/addressing/address_maps/{rest:path}": "address maps",
 }
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 

@@ -120,12 +120,11 @@ def test_services(api: Api) -> None:
     assert [(s.id, s.name) for s in sdk(api).addressing.services.list(account_id=A)] == [("cdn", "CDN")]
 
 
-def test_what_this_version_does_not_have_says_so(api: Api) -> None:
-    addressing = sdk(api).addressing
-    with pytest.raises(cloudflare.InternalServerError, match="address maps"):
-        addressing.address_maps.list(account_id=A)
+def test_zones_are_no_part_of_herald_and_there_are_no_regions(api: Api) -> None:
+    names = sdk(api).addressing.regional_hostnames
     with pytest.raises(cloudflare.NotFoundError, match="not part of Herald"):
-        addressing.regional_hostnames.list(zone_id="z")
+        names.list(zone_id="z")
+    assert list(names.regions.list(account_id=A)) == []
 
 
 def test_a_refusal_is_not_repeated_by_the_sdk(api: Api) -> None:
@@ -137,8 +136,11 @@ def test_a_refusal_is_not_repeated_by_the_sdk(api: Api) -> None:
         max_retries=2,
         http_client=http,
     )
-    with pytest.raises(cloudflare.InternalServerError):
-        patient.addressing.address_maps.list(account_id=A)
+    prefixes = patient.addressing.prefixes
+    made = prefixes.create(account_id=A, asn=64511, cidr="192.0.2.0/24")
+    calls.clear()
+    with pytest.raises(cloudflare.ConflictError):  # which it would repeat by itself
+        prefixes.bgp_prefixes.create(made.id, account_id=A, cidr=made.cidr)
     assert len(calls) == 1
 
 
