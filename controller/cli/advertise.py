@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.bgp import Prefix, parse_prefix
+from controller.cli import completion
+from controller.cli.call import Call
 from controller.cli.errors import CliError, NotReachedError
-from controller.cli.options import Account, Json, Lab, Token, Url
+from controller.cli.frame import Commands, Given
+from controller.cli.options import Cidr, Deadline
 from controller.cli.scope import Wanted, announcing, withdrawing
 
 if TYPE_CHECKING:
+    from controller.cli.answers import Object
     from controller.cli.client import ChangeSetProgress, Client, Owner
     from controller.cli.find import Connection
     from controller.cli.sight import Sight
@@ -35,32 +38,29 @@ class Strategy(StrEnum):
     PLAIN = "plain"
 
 
-Cidr = Annotated[str, typer.Argument(metavar="CIDR", help="A prefix such as 192.0.2.0/24 or 2001:db8::/48.")]
-Sites = Annotated[list[str] | None, typer.Option("--site", help="At this site only; may be given again.")]
+Sites = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--site",
+        metavar="SITE",
+        help="At this site only; may be given again.",
+        autocompletion=completion.sites,
+    ),
+]
 Wait = Annotated[
     Until, typer.Option("--wait", help="Return once it is accepted, sent, or observed by routers.")
 ]
-Deadline = Annotated[float, typer.Option("--deadline", min=0.0, help="Seconds to wait at most.")]
+WAITING: Given = {"wait": (Wait, Until.OBSERVED), "deadline": (Deadline, 15.0)}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(announce)
-    app.command()(withdraw)
+    top = Commands("", "", app)
+    top.writes("announce", matches=True, fields=False, other=WAITING)(announce)
+    top.writes("withdraw", matches=True, fields=False, other=WAITING)(withdraw)
 
 
-def announce(
-    cidr: Cidr,
-    *,
-    site: Sites = None,
-    wait: Wait = Until.OBSERVED,
-    deadline: Deadline = 15.0,
-    account: Account = None,
-    url: Url = None,
-    token: Token = None,
-    lab: Lab = None,
-    as_json: Json = False,
-) -> None:
+def announce(call: Call, cidr: Cidr, site: Sites = None) -> None:
     """Put a prefix on the air at all sites, or add sites, and wait until routers hold it.
 
     \b
@@ -68,30 +68,20 @@ def announce(
       herald announce 192.0.2.0/24
       herald announce 2001:db8:1000::/48 --site site1 --json
     """
-    ends = time.monotonic() + deadline
-    request = _open(cidr, account, url, token, lab)
-    owner = request.client.whose(request.prefix)
-    _check(owner, account, cidr)
+    request, owner = _open(call, cidr)
     wanted = announcing(_now(request.client, owner), site or [])
-    _carry_out(request, owner, wanted, Plan(wait, ends, as_json))
+    if call.shared.dry_run:
+        _foresee(request, owner, wanted, call.shared.as_json)
+        return
+    _carry_out(request, owner, wanted, _plan(call))
 
 
 def withdraw(
+    call: Call,
     cidr: Cidr,
-    *,
     site: Sites = None,
     strategy: Annotated[Strategy, typer.Option("--strategy", help="How to withdraw.")] = Strategy.PLAIN,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
-    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="A line for each UPDATE until it is gone.")] = False,
-    wait: Wait = Until.OBSERVED,
-    deadline: Deadline = 15.0,
-    account: Account = None,
-    url: Url = None,
-    token: Token = None,
-    lab: Lab = None,
-    as_json: Json = False,
 ) -> None:
     """Take a prefix off the air everywhere, or at some sites, and wait until routers have lost it.
 
@@ -100,10 +90,7 @@ def withdraw(
       herald withdraw 192.0.2.0/24 --watch
       herald withdraw 192.0.2.0/24 --site site2 --dry-run
     """
-    ends = time.monotonic() + deadline
-    request = _open(cidr, account, url, token, lab)
-    owner = request.client.whose(request.prefix)
-    _check(owner, account, cidr)
+    request, owner = _open(call, cidr)
     if owner.bgp_prefix_id is None:
         raise CliError(
             f"{cidr} is no BGP prefix of its own in {owner.prefix_cidr}: there is nothing to withdraw"
@@ -111,10 +98,10 @@ def withdraw(
     now = _now(request.client, owner)
     known = _known_sites(request.connection) if site else []
     wanted = withdrawing(now, site or [], known)
-    if dry_run:
-        _show_plan(request, owner, now, wanted, as_json)
+    if call.shared.dry_run:
+        _show_plan(request, owner, now, wanted, call.shared.as_json)
         return
-    _carry_out(request, owner, wanted, Plan(wait, ends, as_json, watch))
+    _carry_out(request, owner, wanted, _plan(call, watch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +127,17 @@ class Plan:
     watch: bool = False
 
 
-def _open(cidr: str, account: str | None, url: str | None, token: str | None, lab: str | None) -> Request:
-    from controller.cli.find import connect  # noqa: PLC0415 (quick `herald --help`)
-
-    return Request(parse_prefix(cidr), connect(url, token, lab))
+def _plan(call: Call, watch: bool = False) -> Plan:
+    return Plan(Until(call.shared.wait), call.ends, call.shared.as_json, watch)
 
 
-def _check(owner: Owner, account: str | None, cidr: str) -> None:
-    from controller.cli.ownership import check_account  # noqa: PLC0415
+def _open(call: Call, cidr: str) -> tuple[Request, Owner]:
+    from controller.cli.ownership import check_account  # noqa: PLC0415 (quick `herald --help`)
 
-    check_account(owner.account_id, account, cidr)
+    request = Request(parse_prefix(cidr), call.connection)
+    owner = request.client.whose(request.prefix)
+    check_account(owner.account_id, call.shared.account, cidr)
+    return request, owner
 
 
 def _now(client: Client, owner: Owner) -> Wanted:
@@ -174,10 +162,11 @@ def _carry_out(request: Request, owner: Owner, wanted: Wanted, plan: Plan) -> No
     from controller.cli.watching import Watching  # noqa: PLC0415
 
     watching = Watching.open(request.connection.inventory, request.prefix) if plan.watch else None
-    made, change_set = request.client.put_advertisement(
+    made = request.client.put_advertisement(
         owner, request.prefix, advertised=wanted.advertised, sites=wanted.sites
     )
-    owner = msgspec.structs.replace(owner, bgp_prefix_id=str(made["id"]))
+    owner = msgspec.structs.replace(owner, bgp_prefix_id=str(made.result["id"]))
+    change_set = next(iter(made.change_sets), None)
     if change_set is None:
         raise CliError("the API answered without a change-set: is it a newer or older Herald?")
     verb = "announced" if wanted.advertised else "withdrawn"
@@ -194,7 +183,7 @@ def _wait(
     request: Request, owner: Owner, wanted: Wanted, change_set: str, plan: Plan
 ) -> tuple[ChangeSetProgress, Sight | None, str]:
     """Return how it stands, and what is missing (empty when nothing is)."""
-    from controller.cli.output import progress  # noqa: PLC0415
+    from controller.cli.output import progress, reasons  # noqa: PLC0415
     from controller.cli.waiting import (  # noqa: PLC0415
         wait_until_api_observes,
         wait_until_observed,
@@ -207,9 +196,9 @@ def _wait(
         return client.change_set(change_set), None, ""
     found = wait_until_sent(client, change_set, plan.deadline, progress)
     if found.state in ("failed", "held"):
-        return found, None, f"{request.prefix}: change-set {change_set} is {found.state}: {_reasons(found)}"
+        return found, None, f"{request.prefix}: change-set {change_set} is {found.state}: {reasons(found)}"
     if found.state != "done":
-        return found, None, f"{goes_on}at the deadline {_reasons(found)}"
+        return found, None, f"{goes_on}at the deadline {reasons(found)}"
     if plan.until is Until.SENT:
         return found, None, ""
     if inventory is None:
@@ -218,12 +207,6 @@ def _wait(
         at = wanted.at([s.name for s in inventory.sites])
         sight, reached = wait_until_observed(inventory, request.prefix, at, plan.deadline, progress)
     return found, sight, "" if reached else f"{goes_on}at the deadline {sight.reason or sight.state}"
-
-
-def _reasons(found: ChangeSetProgress) -> str:
-    """Return why a change-set is not done: its own reason, which names the sites, or else each site's."""
-    at_sites = [f"{name}: {s.reason}" for name, s in sorted(found.sites.items()) if s.reason]
-    return found.reason or "; ".join(at_sites) or f"it is {found.state}"
 
 
 def _where(wanted: Wanted) -> str:
@@ -263,18 +246,30 @@ def _show(
         typer.echo(f"{request.prefix} is {verb}{_where(wanted)}{seen}")
 
 
+def _foresee(request: Request, owner: Owner, wanted: Wanted, as_json: bool) -> None:
+    """Say what announcing would do, and change nothing."""
+    from controller.cli.output import print_json, print_plan  # noqa: PLC0415
+
+    plan = _ask(request, owner, wanted)
+    if as_json:
+        sites = {e["site"]: {"state": f"would {e['verb']}", "reason": ""} for e in _route_effects(plan)}
+        print_json({**_body(request, owner), **_nothing_done(sites), "plan": plan})
+    else:
+        print_plan(plan)
+
+
 def _show_plan(request: Request, owner: Owner, now: Wanted, wanted: Wanted, as_json: bool) -> None:
     """Say which sites would stop, and change nothing."""
-    from controller.cli.output import print_json  # noqa: PLC0415
+    from controller.cli.output import print_json, print_plan  # noqa: PLC0415
 
+    plan = _ask(request, owner, wanted)
     inventory = request.connection.inventory
     known: Collection[str] = _known_sites(request.connection) if inventory is not None else (now.sites or ())
     stops, stays = sorted(now.at(list(known)) - wanted.at(list(known))), sorted(wanted.at(list(known)))
     if as_json:
         sites = {s: {"state": "would withdraw", "reason": ""} for s in stops}
         sites |= {s: {"state": "would stay", "reason": ""} for s in stays}
-        body = _body(request, owner)
-        print_json({**body, "change_set": None, "state": "dry-run", "sites": sites, "observed": None})
+        print_json({**_body(request, owner), **_nothing_done(sites), "plan": plan})
         return
     if not now.advertised:
         typer.echo(f"{request.prefix} is not advertised: nothing would change")
@@ -283,3 +278,21 @@ def _show_plan(request: Request, owner: Owner, now: Wanted, wanted: Wanted, as_j
     typer.echo(f"{request.prefix} would be withdrawn at {', '.join(stops) or 'no site'}{last}")
     if stays:
         typer.echo(f"it would stay announced at {', '.join(stays)}")
+    print_plan(plan)
+
+
+def _ask(request: Request, owner: Owner, wanted: Wanted) -> Object | None:
+    """Return the API's own plan; the client's terms are a dry run's."""
+    made = request.client.put_advertisement(
+        owner, request.prefix, advertised=wanted.advertised, sites=wanted.sites
+    )
+    return made.plan
+
+
+def _route_effects(plan: Object | None) -> list[Object]:
+    parts = plan["change_sets"] if plan else []
+    return [e for part in parts for e in part["effects"] if e["verb"] in ("announce", "withdraw")]
+
+
+def _nothing_done(sites: Object) -> Object:
+    return {"change_set": None, "state": "dry-run", "sites": sites, "observed": None}

@@ -21,7 +21,11 @@ GROUP = "herald.commands"
 
 def build_app() -> typer.Typer:
     """Return the command line with all commands, those of other packages among them."""
-    from controller.cli import advertise, prefixes, processes, registry, ribs  # noqa: PLC0415
+    from controller.cli import advertise, completion, processes, ribs  # noqa: PLC0415
+    from controller.cli.frame import lazily  # noqa: PLC0415
+    from controller.cli.resources import GROUPS  # noqa: PLC0415
+
+    completion.install()
 
     app = typer.Typer(
         name="herald",
@@ -32,8 +36,10 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for room in (advertise, ribs, prefixes, registry, processes):
+    for room in (advertise, ribs, processes):
         room.register(app)
+    for name, what in GROUPS:
+        lazily(app, name, what, f"controller.cli.resources.{name.replace('-', '_')}")
     for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
         try:
             entry.load()(app)
@@ -89,4 +95,6 @@ def _usage(error: TyperException) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"herald: {' '.join(message.split())}", file=sys.stderr)
+    from controller.cli.cells import plain  # noqa: PLC0415
+
+    print(f"herald: {plain(' '.join(message.split()))}", file=sys.stderr)

@@ -29,13 +29,29 @@ class NotReachedError(CliError):
 
 
 class ApiError(CliError):
-    """The API refused a request; the text is the server's. ``pointer`` names the field to blame."""
+    """The API refused a request; the text is the server's. ``pointer`` names the field to blame.
 
-    def __init__(self, message: str, *, status: int, code: int = 0, pointer: str | None = None) -> None:
+    ``with_fields``: the text with each field behind what is wrong with it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: int = 0,
+        pointer: str | None = None,
+        with_fields: str | None = None,
+    ) -> None:
         super().__init__(message)
+        self.with_fields = with_fields or message
         self.status = status
         self.code = code
         self.pointer = pointer
+
+    def naming_fields(self) -> ApiError:
+        """Return the same error whose text names the fields."""
+        return ApiError(self.with_fields, status=self.status, code=self.code, pointer=self.pointer)
 
 
 class ApiUnreachableError(CliError):

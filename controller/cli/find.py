@@ -13,6 +13,7 @@ from controller.observe.inventory import Inventory, InventoryError, read_invento
 
 if TYPE_CHECKING:
     from controller.cli.client import Client
+    from controller.cli.http import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +24,30 @@ class Connection:
     inventory: Inventory | None
 
 
-def connect(url: str | None, token: str | None, lab: str | None) -> Connection:
-    """Return the API at ``url``, or the running lab's.
+def connect(
+    url: str | None,
+    token: str | None,
+    lab: str | None,
+    *,
+    terms: Terms | None = None,
+    patience_s: float | None = None,
+) -> Connection:
+    """Return the API at ``url``, or the running lab's; ``patience_s``: how long one answer may take.
 
     With ``url`` and no ``token``, the token of the lab whose API that is serves.
     Raises :class:`NoLabError`, or :class:`CliError` when there is no token for the URL.
     """
-    from controller.cli.client import Client  # noqa: PLC0415 (httpx is slow to import)
-
-    if url is None:
-        inventory = find_inventory(lab)
-        return Connection(Client.from_inventory(inventory, token=token), inventory)
-    same = next((i for i in alive() if url == f"unix:{i.api_socket}"), None)
-    if token is None and same is None:
+    inventory = find_inventory(lab) if url is None else None
+    if url is not None:
+        inventory = next((i for i in alive() if url == f"unix:{i.api_socket}"), None)
+    if token is None and inventory is None:
         raise CliError("a URL needs a token: give --token or HERALD_TOKEN")
-    return Connection(Client(url, token or (same.api_token if same else "")), same)
+    from controller.cli.client import Client  # noqa: PLC0415 (httpx is slow to import)
+    from controller.cli.http import TIMEOUT_S  # noqa: PLC0415
+
+    where = url or f"unix:{inventory.api_socket if inventory else ''}"
+    held = token or (inventory.api_token if inventory else "")
+    return Connection(Client(where, held, timeout_s=patience_s or TIMEOUT_S, terms=terms), inventory)
 
 
 def find_inventory(lab: str | None) -> Inventory:

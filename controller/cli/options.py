@@ -1,28 +1,108 @@
-"""Options that many commands take."""
+"""Options that many commands take, and values that arguments of several resources have."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from controller.cli import completion
+
+
+class Until(StrEnum):
+    """How far a write is waited for."""
+
+    ACCEPTED = "accepted"
+    SENT = "sent"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Url = Annotated[
     str | None,
     typer.Option(
         "--url",
+        metavar="URL",
         envvar="HERALD_URL",
         help="The API: http://HOST:PORT or unix:/PATH; a running lab's if left out.",
     ),
 ]
 Token = Annotated[
     str | None,
-    typer.Option("--token", envvar="HERALD_TOKEN", help="A bearer token; the lab's operator if left out."),
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar="HERALD_TOKEN",
+        help="A bearer token; the lab's operator if left out.",
+    ),
 ]
 Lab = Annotated[
     str | None,
-    typer.Option("--lab", envvar="HERALD_LAB", help="Which running lab: its name, folder or topology."),
+    typer.Option(
+        "--lab",
+        metavar="LAB",
+        envvar="HERALD_LAB",
+        help="Which running lab: its name, folder or topology.",
+        autocompletion=completion.labs,
+    ),
 ]
 Account = Annotated[
-    str | None, typer.Option("--account", help="The account's id; found by itself where it can be.")
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="ACCOUNT",
+        help="The account's id; found by itself where it can be.",
+        autocompletion=completion.accounts,
+    ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done, and where; change nothing.")
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history of what changes.")
+]
+IfMatch = Annotated[
+    str | None,
+    typer.Option(
+        "--if-match",
+        metavar="ETAG",
+        help="Refuse if it was changed since show --json said this etag.",
+    ),
+]
+Wait = Annotated[
+    Until, typer.Option("--wait", help="Return once it is accepted, or sent by the sites concerned.")
+]
+Deadline = Annotated[
+    float, typer.Option("--deadline", metavar="SECONDS", min=0.0, help="Wait this long at most.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+Cidr = Annotated[
+    str,
+    typer.Argument(
+        metavar="CIDR",
+        help="A prefix such as 192.0.2.0/24 or 2001:db8::/48.",
+        autocompletion=completion.cidrs,
+    ),
+]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="PREFIX", help="A CIDR such as 192.0.2.0/24, or an id.", autocompletion=completion.cidrs
+    ),
+]
+MaybePrefix = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PREFIX]",
+        help="Only in this one: a CIDR or an id.",
+        autocompletion=completion.cidrs,
+    ),
+]
+Service = Annotated[
+    str,
+    typer.Argument(
+        metavar="SERVICE", help="The service's id (herald services list).", autocompletion=completion.services
+    ),
+]
+Description = Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for, in words.")]

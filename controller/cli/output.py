@@ -1,42 +1,139 @@
-"""How commands print: JSON, a table, progress."""
+"""How commands print: JSON, a table, a card, progress; and how a write is followed to its end."""
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
+from controller.cli.answers import Answer, Card, Column, Done, Rows
+from controller.cli.cells import plain
+from controller.cli.errors import CliError, NotReachedError
+from controller.cli.options import Until
+
+if TYPE_CHECKING:
+    from controller.cli.call import Call
+    from controller.cli.client import ChangeSetProgress
+
 
 def print_json(value: object) -> None:
-    """Print ``value`` (structs, dicts, lists) as indented JSON on stdout."""
+    """Print ``value`` (structs, dicts, lists) as indented JSON on stdout, in UTF-8 whatever the locale."""
     import msgspec  # noqa: PLC0415
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows in columns; None and "" are shown as nothing. Piped, lines are never cut."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def width() -> int | None:
+    """Return the terminal's width in cells; None when stdout is none, where nothing is to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+
+def print_table(columns: Sequence[Column], rows: Iterable[dict[str, object]]) -> None:
+    """Print rows in columns that fit the terminal; what had to be left out is said on stderr."""
+    from controller.cli.tables import Head, fit, lines  # noqa: PLC0415
+
+    room = width()
+    cells = [[column.cell(row) for column in columns] for row in rows]
+    fitted = fit([Head(c.title, c.rank, c.wraps) for c in columns], cells, room)
+    for line in lines([columns[i].title for i in fitted.shown], fitted.widths):
+        typer.secho(line, bold=True)
+    for row in cells:
+        for line in lines([row[i] for i in fitted.shown], fitted.widths):
+            typer.echo(line)
+    if fitted.left_out:
+        progress(f"(not shown in {room} columns: {', '.join(fitted.left_out)}; --json has all)")
+
+
+def print_answer(answer: Rows | Card) -> None:
+    """Print a list or one object for people."""
+    if isinstance(answer, Rows):
+        if answer.rows:
+            print_table(answer.columns, answer.rows)
+        else:
+            typer.echo(answer.none)
+        return
+    from controller.cli.tables import lines  # noqa: PLC0415
+
+    facts = [(c.title, c.cell(answer.body)) for c in answer.columns]
+    shown = [(title, cell) for title, cell in facts if cell]
+    titles = max((len(title) for title, _ in shown), default=0)
+    room = width()
+    longest = max((len(cell) * 2 for _, cell in shown), default=0)
+    for fact in shown:
+        for line in lines(fact, (titles, longest if room is None else max(room - titles - 2, 8))):
+            typer.echo(line)
+    for part in answer.parts:
+        typer.echo()
+        print_answer(part)
 
 
 def progress(message: str) -> None:
     """Print one line of progress to stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(plain(message), file=sys.stderr, flush=True)
 
 
-def state_text(state: Mapping[str, object]) -> str:
-    """Return an extension field (``operational``, ``observed``) in a few words."""
-    text = str(state.get("state", ""))
-    if state.get("of"):
-        text += f" {state['seen_by']}/{state['of']}"
-    return text
+def finish(call: Call, answer: Answer) -> None:
+    """Print what a command answered; a write is waited for as far as was asked.
+
+    Raises NotReachedError when it is not there at the deadline, and CliError when it failed or is held.
+    """
+    as_json = call.shared.as_json
+    if isinstance(answer, Done):
+        _finish_write(call, answer)
+    elif not as_json:
+        print_answer(answer)
+    else:
+        print_json(answer.rows if isinstance(answer, Rows) else answer.body)
+
+
+def _finish_write(call: Call, done: Done) -> None:
+    as_json = call.shared.as_json
+    if call.shared.dry_run:
+        print_json(done.body) if as_json else print_plan(done.written.plan)
+        return
+    found = _wait(call, done)
+    if as_json:
+        print_json({**done.body, **({"progress": found} if found else {})})
+    else:
+        typer.echo(plain(done.says))
+        if done.shown is not None:
+            print_answer(done.shown)
+        if done.written.change_sets and not found:
+            progress(f"accepted as change-set {', '.join(done.written.change_sets)}")
+    for one in found:
+        if one.state in ("failed", "held"):
+            raise CliError(f"change-set {one.id} is {one.state}: {reasons(one)}")
+        if one.state != "done":
+            raise NotReachedError(
+                f"the change was accepted (change-set {one.id}) and goes on, "
+                f"but at the deadline {reasons(one)}"
+            )
+
+
+def _wait(call: Call, done: Done) -> list[ChangeSetProgress]:
+    if call.shared.wait != Until.SENT:
+        return []
+    from controller.cli.waiting import wait_until_sent  # noqa: PLC0415
+
+    return [wait_until_sent(call.client, i, call.ends, progress) for i in done.written.change_sets]
+
+
+def print_plan(plan: dict[str, object] | None) -> None:
+    """Print what a dry run foresees."""
+    from controller.cli.plan import effects, remarks  # noqa: PLC0415
+
+    typer.echo("Dry run: nothing was changed.")
+    if plan is None:
+        return
+    print_answer(effects(plan))
+    for remark in remarks(plan):
+        typer.echo(remark)
+
+
+def reasons(found: ChangeSetProgress) -> str:
+    """Return why a change-set is not done: its own reason, which names the sites, or else each site's."""
+    at_sites = [f"{name}: {s.reason}" for name, s in sorted(found.sites.items()) if s.reason]
+    return found.reason or "; ".join(at_sites) or f"it is {found.state}"
