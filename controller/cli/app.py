@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 
 import typer
 from typer.exceptions import TyperException
@@ -66,7 +67,10 @@ def _root(
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return the exit code; whatever a user can do wrong ends as one line."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale lacks is no failure
     try:
+        _check_encoding(argv)
         result = build_app()(args=list(argv), prog_name="herald", standalone_mode=False)
     except TyperException as error:
         return _usage(error)
@@ -76,11 +80,20 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         return INTERRUPTED
+    except SystemExit as ended:  # --show-completion and its like
+        return ended.code if isinstance(ended.code, int) else 0
     except BrokenPipeError:
         # Whoever read our output has gone (``herald ribs | head``): no second error at the last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _check_encoding(argv: Sequence[str]) -> None:
+    """Refuse bytes that are no text in this locale: Python hides them in the words as lone surrogates."""
+    for word in argv:
+        if not word.isascii() and any("\ud800" <= character <= "\udfff" for character in word):
+            raise typer.BadParameter(f"{word!a} is not UTF-8: give it in this locale's encoding")
 
 
 def _usage(error: TyperException) -> int:

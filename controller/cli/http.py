@@ -60,6 +60,8 @@ class Http:
             )
         elif url.startswith(("http://", "https://")):
             try:
+                if not httpx.URL(url).host:
+                    raise CliError(f"{url!r} is no URL of an API: it names no host")
                 self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
             except httpx.InvalidURL as error:
                 raise CliError(f"{url!r} is no URL of an API: {error}") from error

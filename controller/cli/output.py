@@ -33,11 +33,18 @@ def width() -> int | None:
 
 def print_table(columns: Sequence[Column], rows: Iterable[dict[str, object]]) -> None:
     """Print rows in columns that fit the terminal; what had to be left out is said on stderr."""
-    from controller.cli.tables import Head, fit, lines  # noqa: PLC0415
+    from controller.cli.tables import Head, fit, lines, record  # noqa: PLC0415
 
     room = width()
     cells = [[column.cell(row) for column in columns] for row in rows]
     fitted = fit([Head(c.title, c.rank, c.wraps) for c in columns], cells, room)
+    if not fitted.fits:
+        for number, row in enumerate(cells):
+            if number:
+                typer.echo()
+            for line in record([(c.title, cell) for c, cell in zip(columns, row, strict=True)], room):
+                typer.echo(line)
+        return
     for line in lines([columns[i].title for i in fitted.shown], fitted.widths):
         typer.secho(line, bold=True)
     for row in cells:
@@ -55,16 +62,10 @@ def print_answer(answer: Rows | Card) -> None:
         else:
             typer.echo(answer.none)
         return
-    from controller.cli.tables import lines  # noqa: PLC0415
+    from controller.cli.tables import record  # noqa: PLC0415
 
-    facts = [(c.title, c.cell(answer.body)) for c in answer.columns]
-    shown = [(title, cell) for title, cell in facts if cell]
-    titles = max((len(title) for title, _ in shown), default=0)
-    room = width()
-    longest = max((len(cell) * 2 for _, cell in shown), default=0)
-    for fact in shown:
-        for line in lines(fact, (titles, longest if room is None else max(room - titles - 2, 8))):
-            typer.echo(line)
+    for line in record([(c.title, c.cell(answer.body)) for c in answer.columns], width()):
+        typer.echo(line)
     for part in answer.parts:
         typer.echo()
         print_answer(part)

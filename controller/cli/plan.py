@@ -29,7 +29,8 @@ def effects(plan: Object) -> Rows:
         {"account_id": account, "verb": verb, "kind": kind, "cidrs": cidrs, "sites": found}
         for (account, verb, kind, cidrs), found in grouped.items()
     ]
-    return Rows(rows, COLUMNS, "Nothing would change at any site.")
+    fits = all(part["problem"] is None for part in plan["change_sets"])
+    return Rows(rows, COLUMNS, "Nothing would change at any site." if fits else "It cannot be foreseen yet.")
 
 
 def remarks(plan: Object) -> Iterator[str]:
@@ -42,4 +43,4 @@ def remarks(plan: Object) -> Iterator[str]:
         )
     for change_set in plan["change_sets"]:
         if change_set["problem"]:
-            yield f"It does not fit yet what is rolled out: {plain(change_set['problem'])}"
+            yield f"It does not fit what is rolled out so far: {plain(change_set['problem'])}"

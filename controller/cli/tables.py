@@ -1,7 +1,8 @@
 """Tables of plain text that fit a width (pure).
 
 Too wide, running text is wrapped first; then columns are left out, empty ones and those of the highest rank
-first; what is left is folded. Without a width nothing is cut.
+first. An id or a prefix is never broken: where even what must be shown is too wide, rows become records, a
+line for each field. Without a width nothing is cut.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from rich.cells import cell_len, chop_cells
 GAP = 2
 READABLE = 16
 """Cells below which running text is not squeezed while another column can be left out."""
-LEAST = 6
-"""Cells that every column keeps in the end, so that even a folded one can be read."""
+LEAST = 8
+"""Cells that running text keeps in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The columns shown, with their widths in cells, and the titles of those left out."""
+    """The columns shown, with their widths in cells, and the titles of those left out.
+
+    ``fits`` false: the terminal is too narrow for a table of them.
+    """
 
     shown: tuple[int, ...]
     widths: tuple[int, ...]
     left_out: tuple[str, ...]
+    fits: bool = True
 
 
 def fit(heads: Sequence[Head], rows: Sequence[Sequence[str]], width: int | None) -> Fitted:
@@ -52,19 +57,32 @@ def fit(heads: Sequence[Head], rows: Sequence[Sequence[str]], width: int | None)
         shown.remove(goes)
         left_out.append(goes)
     widths = _squeeze([natural[i] for i in shown], [heads[i].wraps for i in shown], width)
-    return Fitted(tuple(shown), tuple(widths), tuple(heads[i].title for i in sorted(left_out)))
+    titles = tuple(heads[i].title for i in sorted(left_out))
+    return Fitted(tuple(shown), tuple(widths), titles, fits=_total(widths) <= width)
 
 
 def lines(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
     """Yield one row's lines: each cell in its column, wrapped where it is longer."""
     wrapped = [wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for number in range(max(map(len, wrapped), default=0)):
-        parts = [
-            (column[number] if number < len(column) else "")
-            for column in wrapped
-        ]  # fmt: skip
+        parts = (column[number] if number < len(column) else "" for column in wrapped)
         padded = (p + " " * (w - cell_len(p)) for p, w in zip(parts, widths, strict=True))
         yield (" " * GAP).join(padded).rstrip()
+
+
+def record(facts: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]:
+    """Yield a line for each title and value that is not empty, and more where running text needs them.
+
+    A value without spaces that does not fit beside its title stands below it, whole.
+    """
+    facts = [(title, value) for title, value in facts if value]
+    titles = max((cell_len(title) for title, _ in facts), default=0)
+    for title, value in facts:
+        room = cell_len(value) if width is None else max(width - titles - GAP, LEAST)
+        if " " not in value and cell_len(value) > room:
+            yield from (title, f"  {value}")
+        else:
+            yield from lines((title, value), (titles, room))
 
 
 def wrap(cell: str, width: int) -> list[str]:
@@ -91,10 +109,10 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _squeeze(widths: list[int], wraps: Sequence[bool], width: int) -> list[int]:
-    """Take from running text first, then from the widest, until the row fits or nothing can give."""
-    for may, least in ((wraps, READABLE), ([True] * len(widths), LEAST)):
+    """Take from running text, the widest first, until the row fits or nothing can give."""
+    for least in (READABLE, LEAST):
         while _total(widths) > width:
-            can = [i for i, w in enumerate(widths) if may[i] and w > least]
+            can = [i for i, w in enumerate(widths) if wraps[i] and w > least]
             if not can:
                 break
             widths[max(can, key=lambda i: widths[i])] -= 1

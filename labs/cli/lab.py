@@ -41,7 +41,12 @@ def up(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a lab up; of one that is running, restart what has died."""
+    """Bring a lab up; of one that is running, restart what has died.
+
+    \b
+    Examples:
+      herald lab up topologies/two-sites
+    """
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     if runtime != "netns":
@@ -85,7 +90,12 @@ def down(
     cleanup: Annotated[bool, typer.Option("--cleanup", help="Remove its logs and state, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """End a lab, and wait until nothing of it is left."""
+    """End a lab, and wait until nothing of it is left.
+
+    \b
+    Examples:
+      herald lab down two-sites
+    """
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     meant = [s for s in labs.labs() if name is None or labs.is_meant(s, name)]
@@ -105,7 +115,12 @@ def down(
 
 @lab.command()
 def status(name: LabName = None, as_json: Json = False) -> None:
-    """Show a lab's processes: which run, with which pid, and which have died."""
+    """Show a lab's processes: which run, with which pid, and which have died.
+
+    \b
+    Examples:
+      herald lab status
+    """
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     found = labs.find(name).status()
@@ -117,7 +132,12 @@ def status(name: LabName = None, as_json: Json = False) -> None:
 
 @lab.command(name="list")
 def list_(as_json: Json = False) -> None:
-    """List your labs; what dead ones left behind is removed."""
+    """List your labs; what dead ones left behind is removed.
+
+    \b
+    Examples:
+      herald lab list --json
+    """
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     found = labs.labs()
@@ -140,7 +160,12 @@ def exec_(
     lab_name: LabOption = None,
     as_json: Json = False,
 ) -> None:
-    """Run a program in a node's namespaces; its exit status is this command's."""
+    """Run a program in a node's namespaces; its exit status is this command's.
+
+    \b
+    Examples:
+      herald lab exec t-bird -- birdc show route
+    """
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     running = labs.find(lab_name)
@@ -163,7 +188,12 @@ def restart(
     lab_name: LabOption = None,
     as_json: Json = False,
 ) -> None:
-    """Restart one process: end it if it lives, start it, wait until it is ready."""
+    """Restart one process: end it if it lives, start it, wait until it is ready.
+
+    \b
+    Examples:
+      herald lab restart agent:site1
+    """
     from labs.runtimes import lab as labs  # noqa: PLC0415
 
     running = labs.find(lab_name)
@@ -182,7 +212,12 @@ def generate(
     n: Annotated[int, typer.Option("--n", min=2, max=500, help="How many routers.")] = 8,
     as_json: Json = False,
 ) -> None:
-    """Write a topology of BIRD routers of any size."""
+    """Write a topology of BIRD routers of any size.
+
+    \b
+    Examples:
+      herald lab generate clique --n 12 out
+    """
     from labs.topology import generate as generators  # noqa: PLC0415
 
     makers = {"clique": generators.generate_clique, "ring": generators.generate_ring}

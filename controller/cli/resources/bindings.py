@@ -11,7 +11,7 @@ from controller.cli.ownership import Target, find_part
 COLUMNS = (
     Column("binding", "cidr"),
     Column("service", "service_name"),
-    Column("state", "provisioning.state"),
+    Column("state", "provisioning.state", rank=1),
     Column("service id", "service_id", rank=2),
     Column("id", "id", rank=3),
 )
