@@ -17,6 +17,7 @@ from fastapi.openapi.utils import get_openapi
 from controller.addressing.errors import Kind
 from controller.addressing.headers import OF_WRITES
 from controller.addressing.links import add_links
+from controller.addressing.meanings import example
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -64,7 +65,7 @@ def _response(kinds: Iterable[Kind]) -> dict[str, Any]:
 
 
 def _example(kind: Kind) -> dict[str, Any]:
-    error = {"code": kind.code, "message": f"{kind.label}: what is wrong with which value, and what to do"}
+    error = {"code": kind.code, "message": example(kind)}
     return {"value": {"success": False, "errors": [error], "messages": [], "result": None}}
 
 

@@ -32,6 +32,7 @@ PURE = [
     "controller/addressing/links.py",
     "controller/addressing/permissions.py",
     "controller/addressing/audit_chain.py",
+    "controller/addressing/meanings.py",
     "controller/cli/scope.py",
     "controller/cli/answers.py",
     "controller/cli/cells.py",
