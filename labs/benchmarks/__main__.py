@@ -21,7 +21,8 @@ def main() -> int:
         "what",
         nargs="*",
         metavar="WHAT",
-        help="propagation (a call to the last peer's Loc-RIB), startup (a lab's start); both by default",
+        help="propagation (a call to the last peer's Loc-RIB), startup (a lab's start); both by default. "
+        "scripts/bench addressing (the API with 100,000 prefixes) has options of its own",
     )
     parser.add_argument("--runs", type=int, default=5, help="samples of each (default 5)")
     parser.add_argument(
