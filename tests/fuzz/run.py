@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.addressing_api import Api, furnished, running_api
+from tests.stores import KINDS, stores
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = (
@@ -67,22 +68,42 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000, help="at least so many cases (default: 10,000)")
     parser.add_argument("--examples", type=int, default=60, help="cases an operation in each round")
     parser.add_argument("--seed", type=int, default=1, help="the first round's seed")
+    parser.add_argument("--store", choices=KINDS, action="append", help="both by default")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     told = parser.parse_args()
+    counts: dict[str, int] = {}
+    try:
+        for kind in told.store or KINDS:
+            with stores.use(kind):
+                counts[kind] = _fuzz_store(kind, told)
+    except FoundError as error:
+        print(error)
+        return 1
+    finally:
+        stores.close()
+    if told.json:
+        print(json.dumps({"cases": counts, "found": 0}))
+    else:
+        print("; ".join(f"{kind}: {count:,} cases, nothing found" for kind, count in counts.items()))
+    return 0
+
+
+class FoundError(Exception):
+    """Schemathesis found something; the message is what it says."""
+
+
+def _fuzz_store(kind: str, told: argparse.Namespace) -> int:
     total, seed = 0, told.seed
     while total < told.cases:
         with tempfile.TemporaryDirectory() as name, running_api(Path(name)) as api:
             furnished(api)
             found = fuzz(api, Path(name), examples=told.examples, seed=seed)
         total += found.cases
-        print(f"seed {seed}: {found.cases} cases, {total} in all", file=sys.stderr, flush=True)
+        print(f"{kind}, seed {seed}: {found.cases:,} cases, {total:,} in all", file=sys.stderr, flush=True)
         if found.code != 0:
-            print(found.output)
-            return 1
+            raise FoundError(found.output)
         seed += 1
-    print(json.dumps({"cases": total, "seeds": [told.seed, seed - 1], "found": 0}) if told.json
-          else f"{total} cases, nothing found")  # fmt: skip
-    return 0
+    return total
 
 
 if __name__ == "__main__":
