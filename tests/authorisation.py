@@ -13,6 +13,9 @@ from typing import Any
 ADDRESSING = "/client/v4/accounts/{account_id}/addressing"
 PREFIX = ADDRESSING + "/prefixes/{prefix_id}"
 HERALD = "/herald/v1"
+HERALD_ACCOUNT = HERALD + "/accounts/{account_id}"
+LETTER = HERALD_ACCOUNT + "/loa_documents/{loa_document_id}"
+MAP = ADDRESSING + "/address_maps/{address_map_id}"
 PERMISSIONS = HERALD + "/accounts/{account_id}/prefixes/{prefix_id}/delegations/{delegation_id}/permissions"
 
 ALLOWED, REFUSED, HIDDEN = "allowed", "refused", "hidden"
@@ -70,6 +73,28 @@ ROUTES: dict[str, Row] = {
     f"GET {PERMISSIONS}": Row("account", answer=404),
     f"PUT {PERMISSIONS}": Row("account", {"may_advertise": True}, answer=404),
     f"GET {HERALD}/accounts/{{account_id}}/delegated_prefixes": Row("account"),
+    f"POST {ADDRESSING}/loa_documents": Row(
+        "account", files={"loa_document": ("letter.pdf", b"%PDF-1.4\n", "application/pdf")}
+    ),
+    f"GET {LETTER.replace(HERALD_ACCOUNT, ADDRESSING)}/download": Row("account", answer=404),
+    f"GET {HERALD_ACCOUNT}/loa_documents": Row("account"),
+    f"GET {LETTER}": Row("account", answer=404),
+    f"POST {LETTER}/verify": Row("operators", answer=404),
+    f"POST {LETTER}/withdraw": Row("account", answer=404),
+    f"GET {ADDRESSING}/address_maps": Row("account"),
+    f"POST {ADDRESSING}/address_maps": Row("account", {"description": "web"}),
+    f"GET {MAP}": Row("account", answer=404),
+    f"PATCH {MAP}": Row("account", {"enabled": True}, answer=404),
+    f"DELETE {MAP}": Row("account", answer=404),
+    f"PUT {MAP.replace(ADDRESSING, HERALD_ACCOUNT)}/management": Row(
+        "operators", {"can_delete": False, "can_modify_ips": False}, answer=404
+    ),
+    **{
+        f"{verb} {MAP}/{member}": Row("account", answer=404)
+        for verb in ("PUT", "DELETE")
+        for member in ("ips/{ip}", "accounts/{member_account_id}", "zones/{zone_id}")
+    },
+    f"GET {ADDRESSING}/regional_hostnames/regions": Row("account"),
     f"GET {ADDRESSING}/services": Row("account"),
     f"POST {HERALD}/services": Row("operators", {"id": "dns", "name": "DNS"}),
     f"GET {HERALD}/bgp_prefixes": Row("viewers", query="cidr=192.0.2.0/24"),
