@@ -63,6 +63,7 @@ async def _serve(
 ) -> None:
     from controller.addressing.app import create_app  # noqa: PLC0415 (slow to import; serve alone needs them)
     from controller.addressing.auth import bootstrap_operator  # noqa: PLC0415
+    from controller.addressing.intents import open_intent_service  # noqa: PLC0415
     from controller.rollout.driver import Driver  # noqa: PLC0415
     from controller.rollout.routes import build_router  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
@@ -83,7 +84,12 @@ async def _serve(
             driver.change_set_queued(change_set_id)
 
         app = create_app(
-            store, view=view, sites=list(sites), on_change_set=queued, extra_routers=[build_router(driver)]
+            store,
+            view=view,
+            sites=list(sites),
+            on_change_set=queued,
+            extra_routers=[build_router(driver)],
+            intents=open_intent_service(state_dir / "intent.key"),
         )
         await driver.start()
         rolling = asyncio.create_task(driver.run(), name="roll-outs")

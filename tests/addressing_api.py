@@ -18,6 +18,8 @@ from sqlalchemy import func, select
 
 from controller.addressing.app import create_app
 from controller.addressing.auth import bootstrap_operator
+from controller.addressing.intents import open_intent_service
+from controller.addressing.life_policy import LifePolicy
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.rates import Rates
 from controller.addressing.views import NullView, OperationalView
@@ -72,6 +74,7 @@ def running_api(
     routers_over: Callable[[Store], Sequence[APIRouter]] = lambda _: (),
     policy: AddressPolicy | None = None,
     rates: Rates | None = None,
+    life: LifePolicy | None = None,
 ) -> Iterator[Api]:
     """Serve the API until the block ends; ``routers_over`` makes more routers over its store."""
     store = open_store(a_store(folder / "herald.db"))
@@ -85,6 +88,8 @@ def running_api(
         extra_routers=[*extra_routers, *routers_over(store)],
         policy=policy,
         rates=rates,
+        intents=open_intent_service(folder / "intent.key"),
+        life=life,
     )
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY
     tcp.bind(("127.0.0.1", 0))

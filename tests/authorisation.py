@@ -16,6 +16,8 @@ HERALD = "/herald/v1"
 HERALD_ACCOUNT = HERALD + "/accounts/{account_id}"
 LETTER = HERALD_ACCOUNT + "/loa_documents/{loa_document_id}"
 MAP = ADDRESSING + "/address_maps/{address_map_id}"
+ACCOUNT = HERALD + "/accounts/{account_id}"
+OWN = ACCOUNT + "/prefixes/{prefix_id}"
 PERMISSIONS = HERALD + "/accounts/{account_id}/prefixes/{prefix_id}/delegations/{delegation_id}/permissions"
 
 ALLOWED, REFUSED, HIDDEN = "allowed", "refused", "hidden"
@@ -30,6 +32,8 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "anybody":   (ALLOWED, ALLOWED, ALLOWED, ALLOWED, ALLOWED),
     "account":   (ALLOWED, REFUSED, ALLOWED, ALLOWED, ALLOWED),
     "operators": (REFUSED, REFUSED, ALLOWED, ALLOWED, REFUSED),
+    "owners":    (ALLOWED, REFUSED, REFUSED, REFUSED, REFUSED),
+    "staff":     (REFUSED, REFUSED, ALLOWED, ALLOWED, ALLOWED),
     "issuers":   (ALLOWED, REFUSED, ALLOWED, ALLOWED, REFUSED),
     "viewers":   (ALLOWED, HIDDEN, ALLOWED, ALLOWED, ALLOWED),
     "revokers":  (ALLOWED, HIDDEN, ALLOWED, ALLOWED, REFUSED),
@@ -124,4 +128,50 @@ ROUTES: dict[str, Row] = {
     f"GET {HERALD}/snapshots": Row("anybody"),
     f"GET {HERALD}/sites": Row("operators"),
     f"GET {HERALD}/sites/{{site}}/adj-rib-out": Row("operators", answer=404),  # the driver has no sites
+    f"GET {HERALD}/intents/keys": Row("anybody"),
+    f"GET {HERALD}/intent_requests": Row("operators"),
+    f"POST {HERALD}/intent_requests": Row(
+        "operators",
+        {
+            "account_id": "acme", "kind": "withdraw", "prefixes": ["192.0.2.0/24"], "reason": "r",
+            "expires_in_s": 60,
+        },
+    ),
+    f"GET {HERALD}/intent_requests/{{request_id}}": Row("operators", answer=404),
+    f"POST {HERALD}/intent_requests/{{request_id}}/confirm": Row("operators", answer=404),
+    f"GET {OWN}/deletion": Row("account"),
+    f"PUT {OWN}/deletion": Row("owners", {"reason": "r"}),
+    f"DELETE {OWN}/deletion": Row("account", answer=409),  # nobody asked
+    f"POST {OWN}/undelete": Row("account", answer=404),  # it is not deleted
+    f"GET {ACCOUNT}/deletions": Row("account"),
+    f"GET {HERALD}/prefixes": Row("staff"),
+    f"POST {HERALD}/prefix_deletions": Row(
+        "staff", {"ids": ["none"], "expected_count": 1, "selector": None, "reason": "r"}, answer=409
+    ),
+    f"POST {HERALD}/prefix_purges": Row("staff", {"ids": ["none"], "expected_count": 1}, answer=409),
+    f"GET {OWN}/withdrawal_lock": Row("account", answer=404),
+    f"PUT {OWN}/withdrawal_lock": Row("owners", {"public_key": None}),
+    f"DELETE {OWN}/withdrawal_lock": Row("account", answer=400),  # without its header
+    f"POST {OWN}/transfers": Row("owners", {"to_account_id": "globex", "reason": "r"}),
+    f"GET {ACCOUNT}/transfers": Row("account"),
+    f"POST {ACCOUNT}/transfers/{{transfer_id}}/accept": Row("owners", answer=404),
+    f"POST {ACCOUNT}/transfers/{{transfer_id}}/cancel": Row("account", answer=404),
+    f"GET {HERALD}/revocations": Row("anybody"),
+    f"POST {HERALD}/revocations": Row(
+        "operators", {"kind": "legal_order", "account_id": "acme", "cidr": "192.0.2.0/24", "reason": "r"}
+    ),
+    f"GET {ACCOUNT}/migrations": Row("account"),
+    f"POST {ACCOUNT}/migrations": Row(
+        "owners",
+        {
+            "cidrs": ["192.0.2.0/24"], "expected_count": 1, "reason": "r",
+            "not_before": "2026-01-01T00:00:00Z", "not_after": "{soon}",
+        },
+    ),
+    f"GET {ACCOUNT}/migrations/{{migration_id}}": Row("account", answer=404),
+    f"POST {ACCOUNT}/migrations/{{migration_id}}/confirm": Row("owners", {"confirmation": "c"}, answer=404),
+    f"POST {ACCOUNT}/migrations/{{migration_id}}/withdraw": Row(
+        "owners", {"cidrs": ["192.0.2.0/24"]}, answer=404
+    ),
+    f"POST {ACCOUNT}/migrations/{{migration_id}}/cancel": Row("account", answer=404),
 }  # fmt: skip

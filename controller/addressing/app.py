@@ -16,24 +16,36 @@ from controller.addressing import (
     address_map_members,
     address_maps,
     advertisement,
+    all_prefixes,
     approvals,
     audit,
     bgp_prefixes,
     bgp_status,
     bindings,
     delegations,
+    deletion_requests,
+    deletions,
+    intent_requests,
     later,
     loa_documents,
+    migrations,
+    prefix_deletions,
+    prefix_purges,
     prefixes,
     regions,
+    revocations,
     services,
     tokens,
+    transfers,
+    withdrawal_locks,
 )
 from controller.addressing.access import AccessMiddleware
 from controller.addressing.context import Context
 from controller.addressing.description import describe
 from controller.addressing.envelope import refusal_response, unavailable_response
-from controller.addressing.errors import Kind, Refusal
+from controller.addressing.errors import Kind, Refusal, Refusals
+from controller.addressing.intents import IntentService, temporary_service
+from controller.addressing.life_policy import LifePolicy
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.rates import Rates
 from controller.addressing.strict import StrictMiddleware, methods_at
@@ -47,7 +59,9 @@ ROUTERS = tuple(
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
         delegations, loa_documents, address_maps, address_map_members, regions,
-        advertisement, accounts, tokens, audit, later,
+        advertisement, accounts, tokens, audit,
+        intent_requests, all_prefixes, deletion_requests, deletions, prefix_deletions, prefix_purges,
+        withdrawal_locks, transfers, revocations, migrations, later,
     )
 )  # fmt: skip
 
@@ -63,12 +77,15 @@ def create_app(
     extra_routers: Sequence[APIRouter] = (),
     policy: AddressPolicy | None = None,
     rates: Rates | None = None,
+    intents: IntentService | None = None,
+    life: LifePolicy | None = None,
 ) -> FastAPI:
     """Return the API over ``store``.
 
     ``sites``: the names of all sites. ``on_change_set(id)`` is called after the commit, in a worker
     thread; it must only wake somebody, and not raise. ``extra_routers`` get the same authentication and
-    strictness; their endpoints raise :class:`Refusal` and take ``CallerDep``.
+    strictness; their endpoints raise :class:`Refusal` and take ``CallerDep``. ``intents`` None: they are
+    signed with a key that is kept nowhere.
     """
     app: FastAPI = FastAPI(
         title="Herald",
@@ -82,11 +99,20 @@ def create_app(
             Middleware(StrictMiddleware, described=lambda: app),
         ],
     )
-    app.state.context = Context(store, view, tuple(sites), on_change_set, policy or AddressPolicy())
-    for router in (*ROUTERS, *extra_routers):
+    app.state.context = Context(
+        store,
+        view,
+        tuple(sites),
+        on_change_set,
+        policy or AddressPolicy(),
+        intents or temporary_service(),
+        life or LifePolicy(),
+    )
+    for router in (*ROUTERS, intent_requests.keys_router, *extra_routers):
         app.include_router(router)
     app.openapi = describe(app)  # type: ignore[method-assign]
     app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(Refusals, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
@@ -95,6 +121,8 @@ def create_app(
 
 
 def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, Refusals):
+        return refusal_response(*error.refusals)
     assert isinstance(error, Refusal)
     return refusal_response(error)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.permissions import VERBS, Caller, Role, Scopes, scopes_from
+from controller.addressing.private_file import write_private
 from controller.addressing.tables import EventRow, TokenRow
 from controller.addressing.times import rfc3339
 from controller.store import Store
@@ -114,7 +114,7 @@ def bootstrap_operator(store: Store, path: Path, now: datetime) -> str:
         if not token:
             token, row = issue_token(session, "operator", None, "made at the first start", now)
             _record_start(session, row, now)
-            _write_private(path, token)
+            write_private(path, token)
             return token
         known = session.scalar(select(TokenRow).where(TokenRow.hash == hash_token(token)))
         if known is None:
@@ -138,17 +138,6 @@ def _record_start(session: Session, row: TokenRow, now: datetime) -> None:
             detail={"role": row.role},
         )
     )
-
-
-def _write_private(path: Path, token: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def current_caller(request: Request) -> Caller:

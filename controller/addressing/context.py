@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from controller.addressing.auth import CallerDep
 from controller.addressing.errors import Kind, Refusal
+from controller.addressing.intents import IntentService, temporary_service
+from controller.addressing.life_policy import LifePolicy
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.tables import AccountRow
 from controller.addressing.views import OperationalView
@@ -18,13 +20,18 @@ from controller.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``sites``: the names of all sites; ``on_change_set`` is called after the commit, in a worker thread."""
+    """``sites``: the names of all sites; ``on_change_set`` is called after the commit, in a worker thread.
+
+    ``intents`` signs what owners and pairs of operators ask for; ``life``: how long removal takes.
+    """
 
     store: Store
     view: OperationalView
     sites: Sequence[str]
     on_change_set: Callable[[str], None]
     policy: AddressPolicy
+    intents: IntentService = field(default_factory=temporary_service)
+    life: LifePolicy = field(default_factory=LifePolicy)
 
 
 def current_context(request: Request) -> Context:

@@ -4,11 +4,13 @@
 
     AddressingError
     ├── Refusal                kind: what was refused; pointer: the field to blame
+    ├── Refusals               several of them at once, each with its own pointer
     └── UnrecordedWriteError   a bug: rows were changed, and no event says so
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from controller.errors import HeraldError
@@ -36,6 +38,23 @@ class Kind(Enum):
     STILL_APPROVED = (409, 1209, "prefix_is_approved")
     ALREADY_EXISTS = (409, 1210, "already_exists")
     BINDING_IN_USE = (409, 1211, "binding_in_use")
+    PREFIX_TOMBSTONED = (409, 1220, "prefix_is_tombstoned")
+    COUNT_DISAGREES = (409, 1221, "count_disagrees")
+    NOT_PENDING_DELETE = (409, 1222, "not_pending_delete")
+    WITHDRAWAL_LOCKED = (423, 1223, "withdrawal_locked")
+    INTENT_DOES_NOT_COVER = (409, 1224, "intent_does_not_cover")
+    INTENT_NOT_USABLE = (409, 1225, "intent_not_usable")
+    SECOND_OPERATOR = (409, 1226, "second_operator_needed")
+    GRACE_IS_OVER = (409, 1227, "grace_is_over")
+    GRACE_NOT_OVER = (409, 1228, "grace_is_not_over")
+    UNLOCK_REFUSED = (403, 1229, "unlock_refused")
+    UNLOCK_PAUSED = (423, 1230, "unlock_paused")
+    NOT_IN_THAT_STATE = (409, 1231, "not_in_that_state")
+    OUTSIDE_WINDOW = (409, 1232, "outside_window")
+    REVOKED = (409, 1233, "revoked")
+    UNKNOWN_PREFIX = (409, 1234, "unknown_prefix")
+    NAMED_TWICE = (409, 1235, "named_twice")
+    CONFIRMATION_DIFFERS = (409, 1236, "confirmation_differs")
     NOT_THE_OWNER = (403, 1270, "not_the_owner")
     INVALID_ACCOUNT = (400, 1271, "invalid_account")
     DELEGATION_OVERLAPS = (409, 1272, "delegation_overlaps")
@@ -99,6 +118,14 @@ class Refusal(AddressingError):  # noqa: N818 (the field's word; not a fault)
         super().__init__(f"{kind.label}: {message}")
         self.kind = kind
         self.pointer = pointer
+
+
+class Refusals(AddressingError):  # noqa: N818 (as above)
+    """A request that is refused for several reasons at once; the first one's kind gives the status."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__("; ".join(str(r) for r in refusals))
+        self.refusals = tuple(refusals)
 
 
 class UnrecordedWriteError(AddressingError):

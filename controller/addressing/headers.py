@@ -33,4 +33,10 @@ MATCH = TakenHeader(
     r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$',
     "The ETag of a GET: the write is refused (412) if the object was changed since.",
 )
-OF_WRITES = (KEY, REASON, MATCH)
+INTENT = TakenHeader(
+    "Herald-Intent",
+    32,
+    r"^[A-Za-z0-9_-]+$",
+    "The id of an intent that two operators have signed, for what this takes away.",
+)
+OF_WRITES = (KEY, REASON, MATCH, INTENT)

@@ -81,6 +81,7 @@ def _shown(session: Session, found: Sequence[PrefixRow], context: Context) -> li
         Kind.INVALID_PREFIX,
         Kind.INVALID_ASN,
         Kind.PREFIX_OVERLAPS,
+        Kind.PREFIX_TOMBSTONED,
         Kind.ALREADY_EXISTS,
         Kind.UNKNOWN_LETTER,
         Kind.LETTER_WITHDRAWN,
@@ -96,6 +97,8 @@ def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) ->
         letters.usable(write.session, account, body.loa_document_id, "/loa_document_id")
         others = [(r.account_id, Prefix(r.cidr)) for r in rows.overlapping(write.session, cidr)]
         rules.free_of(cidr, account, others, "/cidr")
+        tombstones = [(r.account_id, Prefix(r.cidr)) for r in rows.reserved(write.session, cidr)]
+        rules.not_reserved(cidr, account, tombstones, "/cidr")
         low, high = rules.bounds(cidr)
         row = PrefixRow(
             id=uuid4().hex,

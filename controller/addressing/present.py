@@ -117,6 +117,7 @@ def prefix_body(row: PrefixRow, parts: Parts, eye: Eye) -> dict[str, Any]:
             "state": state.value,
             "next_step": NEXT_STEP[state],
             "advertised": advertised,
+            "pending_delete": row.pending_delete_at is not None,
             "bgp_prefixes": [{"id": b.id, "cidr": b.cidr, **_wanted(b)} for b in bgp],
         },
         "operational": _summary([(b, operational) for b, operational, _ in told]),

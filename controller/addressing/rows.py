@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from controller.addressing.delegation_tables import DelegationRow
@@ -145,10 +145,21 @@ def overlapping(session: Session, prefix: Prefix) -> Sequence[PrefixRow]:
     Of two CIDRs that overlap one covers the other, so they are found by where they start: the index gives
     them without a look at all that start before.
     """
+    return session.scalars(select(PrefixRow).where(_overlaps(prefix), PrefixRow.deleted_at.is_(None))).all()
+
+
+def reserved(session: Session, prefix: Prefix) -> Sequence[PrefixRow]:
+    """Return the tombstones of all accounts that overlap ``prefix``; until purged they may return."""
+    return session.scalars(
+        select(PrefixRow).where(_overlaps(prefix), PrefixRow.deletion_id.is_not(None))
+    ).all()
+
+
+def _overlaps(prefix: Prefix) -> ColumnElement[bool]:
     low, high = bounds(prefix)
     within = PrefixRow.low.between(low, high)
     around = PrefixRow.low.in_(set(starts_around(prefix))) & (PrefixRow.high >= high)
-    return session.scalars(select(PrefixRow).where(or_(within, around), PrefixRow.deleted_at.is_(None))).all()
+    return or_(within, around)
 
 
 def bgp_prefixes_of(

@@ -96,6 +96,22 @@ def free_of(prefix: Prefix, account_id: str, overlapping: Iterable[tuple[str, Pr
             raise Refusal(Kind.ALREADY_EXISTS, f"{prefix} is onboarded already in this account", pointer)
 
 
+def not_reserved(
+    prefix: Prefix, account_id: str, tombstones: Sequence[tuple[str, Prefix]], pointer: str
+) -> None:
+    """Refuse ``prefix`` when a deleted prefix that may still come back has its addresses.
+
+    ``tombstones``: as the prefixes in :func:`free_of`; of another account's only the fact is told.
+    """
+    free_of(prefix, account_id, (t for t in tombstones if t[0] != account_id), pointer)
+    if any(other == prefix for _, other in tombstones):
+        raise Refusal(
+            Kind.PREFIX_TOMBSTONED,
+            f"{prefix} was deleted and can still come back: undelete it, or have it purged after its grace",
+            pointer,
+        )
+
+
 def is_approved(prefix: Prefix, approved: bool) -> None:
     """Refuse work on a prefix that nobody has approved."""
     if not approved:

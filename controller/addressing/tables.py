@@ -8,14 +8,16 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controller.addressing import address_map_tables, delegation_tables, loa_tables
+from controller.addressing import address_map_tables, delegation_tables, life_tables, loa_tables
 from controller.store import Base, UtcDateTime
 
-OTHER_ROOMS = (address_map_tables, delegation_tables, loa_tables)
+OTHER_ROOMS = (address_map_tables, delegation_tables, life_tables, loa_tables)
 """Whose tables belong to the same state; named here, so that whoever has these has all."""
 
 ID = String(32)
 LIVE = text("deleted_at IS NULL")
+DELETED = text("deletion_id IS NOT NULL")
+PENDING = text("pending_delete_at IS NOT NULL")
 
 
 class AccountRow(Base):
@@ -68,12 +70,18 @@ class ServiceRow(Base):
 
 
 class PrefixRow(Base):
-    """An onboarded prefix. ``low``/``high``: first and last address, 16 bytes, for overlaps by index."""
+    """An onboarded prefix. ``low``/``high``: first and last address, 16 bytes, for overlaps by index.
+
+    ``pending_delete_at``: since when its owner wants it removed. ``deletion_id``: which deletion took it (as
+    with BGP prefixes and bindings); its addresses stay reserved until it is purged.
+    """
 
     __tablename__ = "prefixes"
     __table_args__ = (
         Index("ix_prefixes_range", "low", "high", sqlite_where=LIVE, postgresql_where=LIVE),
         Index("ix_prefixes_order", "account_id", "created_at", "id"),
+        Index("ix_prefixes_reserved", "low", "high", sqlite_where=DELETED, postgresql_where=DELETED),
+        Index("ix_prefixes_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
     )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
@@ -90,7 +98,9 @@ class PrefixRow(Base):
     approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    pending_delete_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deletion_id: Mapped[str | None] = mapped_column(ID)
 
 
 class BgpPrefixRow(Base):
@@ -123,6 +133,7 @@ class BgpPrefixRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deletion_id: Mapped[str | None] = mapped_column(ID)
 
 
 class BindingRow(Base):
@@ -146,6 +157,7 @@ class BindingRow(Base):
     delegation_id: Mapped[str | None] = mapped_column(ID, index=True)  # no key: added to a table that was
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deletion_id: Mapped[str | None] = mapped_column(ID)
 
 
 class EventRow(Base):

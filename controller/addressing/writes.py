@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -19,12 +19,14 @@ from sqlalchemy.orm import Session
 from controller.addressing import headers
 from controller.addressing.audit_log import changed
 from controller.addressing.auth import Caller, CallerDep
+from controller.addressing.before import note_before
 from controller.addressing.context import Context, ContextDep
 from controller.addressing.envelope import JSON
 from controller.addressing.errors import Kind, Refusal, UnrecordedWriteError
 from controller.addressing.foresee import plan
 from controller.addressing.headers import TakenHeader
 from controller.addressing.present import WhileWriting
+from controller.addressing.subtractive import NamedIntent, Taken, answer_for
 from controller.addressing.tables import AnswerRow, EventRow
 from controller.addressing.times import rfc3339
 from controller.addressing.versions import etag
@@ -40,18 +42,23 @@ DRY_RUN_CODE = 1000
 
 @dataclass(slots=True)
 class _AccountChanges:
-    """What a write changes of one account's operational state."""
+    """What a write changes of one account's operational state.
+
+    ``takes_from``: prefixes that lose something which the operational state does not show.
+    """
 
     change_set_id: str = field(default_factory=lambda: uuid4().hex)
     changes: list[Change] = field(default_factory=list)
     intents: list[str] = field(default_factory=list)
+    takes_from: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Write:
     """What is being written: the session, and what is to be recorded of it.
 
-    ``etag`` is the answer's entity tag, set by :meth:`shows`.
+    ``etag`` is the answer's entity tag, set by :meth:`shows`. ``intent_id``: the two operators' intent that
+    the caller names.
     """
 
     session: Session
@@ -59,6 +66,7 @@ class Write:
     context: Context
     now: datetime
     if_match: tuple[str, ...] | None = None
+    intent_id: str | None = None
     etag: str | None = None
     _accounts: dict[str, _AccountChanges] = field(default_factory=dict)
     _events: list[EventRow] = field(default_factory=list)
@@ -102,6 +110,18 @@ class Write:
         """Let an account's change-set carry a signed intent (SAFETY.md, 2)."""
         self._of(account_id).intents.append(intent)
 
+    def carry_once(self, account_id: str, intent: str) -> None:
+        """Let it carry an intent that covers several of its changes."""
+        if intent not in self._of(account_id).intents:
+            self.carry(account_id, intent)
+
+    def takes_from(self, account_id: str, prefix_id: str) -> None:
+        """Say that a prefix loses something that no change of the operational state shows.
+
+        Such as when it is asked to be deleted, or given away: a withdrawal lock refuses that, too.
+        """
+        self._of(account_id).takes_from.add(prefix_id)
+
     def change_set_id(self, account_id: str) -> str:
         """Return the id that the account's change-set will have, should anything be changed."""
         return self._of(account_id).change_set_id
@@ -109,6 +129,11 @@ class Write:
     def changes_of(self, account_id: str) -> Sequence[Change]:
         """Return what is to change of one account so far."""
         return tuple(self._of(account_id).changes)
+
+    @property
+    def named_intent(self) -> NamedIntent:
+        """The intent of two operators that the caller names, if any."""
+        return NamedIntent(self.session, self.context.intents, self.intent_id, self.now)
 
     @property
     def changes_anything(self) -> bool:
@@ -144,6 +169,7 @@ class Write:
                 f"{headers.MATCH.name} has no meaning for this route: leave it out",
                 f"/header/{headers.MATCH.name}",
             )
+        self._answer_for()
         if not self._events and changed(self.session):
             raise UnrecordedWriteError("rows were changed and nothing was recorded: call write.record")
         made = self.change_sets(reason)
@@ -157,9 +183,26 @@ class Write:
             outbox.append(self.session, change_set)
         return made
 
+    def _answer_for(self) -> None:
+        """Refuse what a lock forbids; let what is taken away carry the intent of who wanted it."""
+        self.session.flush()
+        if self.intent_id is not None and self.caller.role == "customer":
+            raise Refusal(
+                Kind.MALFORMED_HEADER,
+                f"{headers.INTENT.name} is for operators and tasks: what an owner asks for is intent enough",
+                f"/header/{headers.INTENT.name}",
+            )
+        named = self.named_intent
+        for account_id, part in self._accounts.items():
+            taken = Taken(account_id, part.changes, frozenset(part.takes_from), part.change_set_id)
+            part.intents += answer_for(taken, part.intents, named, self.context, self.caller)
+        named.must_be_used()
+
     def _of(self, account_id: str) -> _AccountChanges:
         return self._accounts.setdefault(account_id, _AccountChanges())
 
+
+Noted = TypeVar("Noted")
 
 Work = Callable[[Write], Mapping[str, Any]]
 """Does the write and returns the answer's body."""
@@ -180,6 +223,7 @@ class Writer:
         self._key = _single(request, headers.KEY)
         self._reason = _single(request, headers.REASON) or ""
         self._if_match = _entity_tags(request)
+        self._intent_id = _single(request, headers.INTENT)
         self._origin = f"{request.client.host}" if request.client else "unix socket"
 
     def refuse_key(self, why: str) -> None:
@@ -224,8 +268,21 @@ class Writer:
             self._context.on_change_set(change_set_id)
         return _answer(body, ids, write.etag)
 
+    def note(self, work: Callable[[Write], Noted]) -> Noted:
+        """Do ``work`` in a transaction of its own, which stays whatever the request itself comes to.
+
+        For what must be counted although it is refused; neither key nor dry run applies to it.
+        """
+        with self._context.store.write() as session:
+            note_before(session)
+            write = Write(session, self._caller, self._context, datetime.now(UTC))
+            found = work(write)
+            write.finish(self._origin, self._reason)
+        return found
+
     def _begin(self, session: Session) -> Write:
-        return Write(session, self._caller, self._context, datetime.now(UTC), self._if_match)
+        note_before(session)
+        return Write(session, self._caller, self._context, datetime.now(UTC), self._if_match, self._intent_id)
 
     def _foresee(self, work: Work) -> Response:
         body: dict[str, Any] = {}

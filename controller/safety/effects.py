@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from controller.bgp import Prefix, prefix_key
-from controller.snapshots.diff import diff_chunks
+from controller.snapshots.diff import ObjectStep, diff_chunks
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Chunk
 
 EffectKind = Literal["additive", "subtractive"]
@@ -40,18 +40,27 @@ def effects(old: Chunk | None, new: Chunk | None, sites: Sequence[str]) -> tuple
     whoever validates origins may refuse the new one. A binding that changes its service is an unbinding and
     a binding.
     """
-    found: set[Effect] = set()
-    for step in diff_chunks(old, new):
-        before, after = step.before, step.after
-        if isinstance(before, BgpPrefixObject) or isinstance(after, BgpPrefixObject):
-            assert before is None or isinstance(before, BgpPrefixObject)
-            assert after is None or isinstance(after, BgpPrefixObject)
-            found.update(_route_effects(before, after, sites))
-        elif isinstance(before, BindingObject) or isinstance(after, BindingObject):
-            assert before is None or isinstance(before, BindingObject)
-            assert after is None or isinstance(after, BindingObject)
-            found.update(_binding_effects(before, after, sites))
-    return tuple(sorted(found, key=lambda e: (e.site, prefix_key(e.cidr), e.verb)))
+    found = {e for step in diff_chunks(old, new) for e in step_effects(step, sites)}
+    return tuple(sorted(found, key=_order))
+
+
+def step_effects(step: ObjectStep, sites: Sequence[str]) -> tuple[Effect, ...]:
+    """Return what the change of one object does at ``sites``, ordered; a prefix by itself does nothing."""
+    before, after = step.before, step.after
+    found: Iterable[Effect] = ()
+    if isinstance(before, BgpPrefixObject) or isinstance(after, BgpPrefixObject):
+        assert before is None or isinstance(before, BgpPrefixObject)
+        assert after is None or isinstance(after, BgpPrefixObject)
+        found = _route_effects(before, after, sites)
+    elif isinstance(before, BindingObject) or isinstance(after, BindingObject):
+        assert before is None or isinstance(before, BindingObject)
+        assert after is None or isinstance(after, BindingObject)
+        found = _binding_effects(before, after, sites)
+    return tuple(sorted(found, key=_order))
+
+
+def _order(effect: Effect) -> tuple[str, tuple[int, int, int], str]:
+    return (effect.site, prefix_key(effect.cidr), effect.verb)
 
 
 def subtractive(found: Iterable[Effect]) -> tuple[Effect, ...]:
