@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from controller.addressing.bodies import Id, Request, Text
+from controller.addressing.bodies import Bare, Id, Request, Text
+from controller.addressing.envelope import bare, listing
 
 MOST = 1000
 """Addresses, or members, that one request may bring."""
@@ -84,3 +85,14 @@ class WholeAddressMapBody(AddressMapBody):
 
     ips: list[MapIpBody]
     memberships: list[MembershipBody]
+
+
+class MapBare(Bare):
+    """The envelope without a result, as the reference has it for maps: with the page of an empty list."""
+
+    result_info: dict[str, int]
+
+
+def map_bare() -> dict[str, Any]:
+    """Return the envelope of a write that has no result."""
+    return {**bare(), "result_info": listing([])["result_info"]}

@@ -13,12 +13,11 @@ from fastapi import APIRouter, Path, Response
 
 from controller.addressing import address_map_rules as maps
 from controller.addressing import map_rows
+from controller.addressing.address_map_bodies import MapBare, map_bare
 from controller.addressing.address_map_tables import AddressMapRow, MapIpRow, MembershipRow
 from controller.addressing.address_maps import BASE, OF_IPS, MapId
-from controller.addressing.bodies import Bare
 from controller.addressing.context import AccountDep
 from controller.addressing.description import refuses
-from controller.addressing.envelope import bare
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.writes import Write, Writer, WriterDep
 
@@ -33,7 +32,7 @@ Member = Annotated[str, Path(max_length=200)]
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
-@router.put(IPS, response_model=Bare, responses=refuses(*OF_IPS, Kind.MAP_MANAGED))
+@router.put(IPS, response_model=MapBare, responses=refuses(*OF_IPS, Kind.MAP_MANAGED))
 def put_map_ip(account: AccountDep, address_map_id: MapId, ip: Member, writer: WriterDep) -> Response:
     """Put an address into a map."""
 
@@ -48,7 +47,7 @@ def put_map_ip(account: AccountDep, address_map_id: MapId, ip: Member, writer: W
     return _change(writer, account, address_map_id, put, "put", ip=ip)
 
 
-@router.delete(IPS, response_model=Bare, responses=refuses(Kind.INVALID_IP, Kind.MAP_MANAGED))
+@router.delete(IPS, response_model=MapBare, responses=refuses(Kind.INVALID_IP, Kind.MAP_MANAGED))
 def delete_map_ip(account: AccountDep, address_map_id: MapId, ip: Member, writer: WriterDep) -> Response:
     """Take an address out of a map."""
 
@@ -59,7 +58,7 @@ def delete_map_ip(account: AccountDep, address_map_id: MapId, ip: Member, writer
     return _change(writer, account, address_map_id, take, "take", ip=ip)
 
 
-@router.put(ACCOUNTS, response_model=Bare, responses=refuses(Kind.INVALID_MEMBER, Kind.MAP_MANAGED))
+@router.put(ACCOUNTS, response_model=MapBare, responses=refuses(Kind.INVALID_MEMBER, Kind.MAP_MANAGED))
 def put_map_account(
     account: AccountDep, address_map_id: MapId, member_account_id: Member, writer: WriterDep
 ) -> Response:
@@ -68,7 +67,7 @@ def put_map_account(
     return _change(writer, account, address_map_id, put, "put", member=f"account {member_account_id}")
 
 
-@router.delete(ACCOUNTS, response_model=Bare, responses=refuses(Kind.MAP_MANAGED))
+@router.delete(ACCOUNTS, response_model=MapBare, responses=refuses(Kind.MAP_MANAGED))
 def delete_map_account(
     account: AccountDep, address_map_id: MapId, member_account_id: Member, writer: WriterDep
 ) -> Response:
@@ -77,14 +76,14 @@ def delete_map_account(
     return _change(writer, account, address_map_id, take, "take", member=f"account {member_account_id}")
 
 
-@router.put(ZONES, response_model=Bare, responses=refuses(Kind.INVALID_MEMBER, Kind.MAP_MANAGED))
+@router.put(ZONES, response_model=MapBare, responses=refuses(Kind.INVALID_MEMBER, Kind.MAP_MANAGED))
 def put_map_zone(account: AccountDep, address_map_id: MapId, zone_id: Member, writer: WriterDep) -> Response:
     """Give a map's addresses to a zone; Herald has no zones and takes any identifier."""
     put = _putting("zone", zone_id, "/path/zone_id")
     return _change(writer, account, address_map_id, put, "put", member=f"zone {zone_id}")
 
 
-@router.delete(ZONES, response_model=Bare, responses=refuses(Kind.MAP_MANAGED))
+@router.delete(ZONES, response_model=MapBare, responses=refuses(Kind.MAP_MANAGED))
 def delete_map_zone(
     account: AccountDep, address_map_id: MapId, zone_id: Member, writer: WriterDep
 ) -> Response:
@@ -109,7 +108,7 @@ def _change(
             row.modified_at = write.now
             write.record(action, "address_map", row.id, account, **detail)
         write.shows(row)
-        return bare()
+        return map_bare()
 
     return writer.run(work)
 

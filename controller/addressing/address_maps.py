@@ -13,15 +13,17 @@ from controller.addressing.address_map_bodies import (
     AddressMapBody,
     CreateAddressMap,
     EditAddressMap,
+    MapBare,
     PutManagement,
     WholeAddressMapBody,
+    map_bare,
 )
 from controller.addressing.address_map_tables import AddressMapRow
 from controller.addressing.auth import CallerDep
-from controller.addressing.bodies import Bare, Envelope, Listing
+from controller.addressing.bodies import Envelope, Listing
 from controller.addressing.context import AccountDep, ContextDep
 from controller.addressing.description import refuses
-from controller.addressing.envelope import bare, json_response, listing, success
+from controller.addressing.envelope import json_response, listing, success
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.versions import etag
 from controller.addressing.writes import Write, WriterDep
@@ -141,7 +143,7 @@ def edit_address_map(
 
 @router.delete(
     BASE + "/{address_map_id}",
-    response_model=Bare,
+    response_model=MapBare,
     responses=refuses(Kind.MAP_ENABLED, Kind.MAP_MANAGED),
 )
 def delete_address_map(account: AccountDep, address_map_id: MapId, writer: WriterDep) -> Response:
@@ -153,7 +155,7 @@ def delete_address_map(account: AccountDep, address_map_id: MapId, writer: Write
         maps.may_delete(row.id, row.can_delete or write.caller.is_operator, row.enabled)
         row.deleted_at = write.now
         write.record("delete", "address_map", row.id, account)
-        return bare()
+        return map_bare()
 
     return writer.run(work)
 

@@ -30,6 +30,12 @@ def beta(api: Api) -> Customer:
     return Customer(api, "beta")
 
 
+BARE = {
+    "success": True, "errors": [], "messages": [],
+    "result_info": {"page": 1, "per_page": 0, "count": 0, "total_count": 0, "total_pages": 1},
+}  # fmt: skip
+
+
 def address(prefix: dict[str, str], last: int = 1) -> str:
     """Return an address in the prefix's part."""
     return prefix["part"].removesuffix("0/24") + str(last)
@@ -62,7 +68,7 @@ def test_a_map_from_its_making_to_its_end(api: Api, acme: Customer) -> None:
     assert acme.call("PATCH", path, {"description": None, "default_sni": None})["description"] is None
     acme.refused("DELETE", path, None, 409, "address_map_is_enabled")
     acme.call("PATCH", path, {"enabled": False})
-    assert acme.call("DELETE", path) == {"success": True, "errors": [], "messages": []}
+    assert acme.call("DELETE", path) == BARE
     acme.refused("GET", path, None, 404, "not_found")
     assert made["id"] not in {m["id"] for m in acme.call("GET", "address_maps")}
     assert api.change_sets() == api.woken  # maps are no part of the operational state
@@ -78,11 +84,10 @@ def test_members_and_addresses_are_put_and_taken(acme: Customer) -> None:
     prefix = acme.prefix()
     path = f"address_maps/{make(acme)['id']}"
     ip = address(prefix)
-    bare = {"success": True, "errors": [], "messages": []}
     for what in (f"ips/{ip}", "accounts/acme", "zones/zone-1"):
-        assert acme.call("PUT", f"{path}/{what}") == bare
+        assert acme.call("PUT", f"{path}/{what}") == BARE
         once = acme.call("GET", path)
-        assert acme.call("PUT", f"{path}/{what}") == bare  # again changes nothing
+        assert acme.call("PUT", f"{path}/{what}") == BARE  # again changes nothing
         assert acme.call("GET", path) == once
     shown = acme.call("GET", path)
     assert [i["ip"] for i in shown["ips"]] == [ip]
@@ -91,7 +96,7 @@ def test_members_and_addresses_are_put_and_taken(acme: Customer) -> None:
         ("zone", "zone-1"),
     ]
     for what in (f"ips/{ip}", "accounts/acme", "zones/zone-1"):
-        assert acme.call("DELETE", f"{path}/{what}") == bare
+        assert acme.call("DELETE", f"{path}/{what}") == BARE
         acme.refused("DELETE", f"{path}/{what}", None, 404, "not_found")
     assert acme.call("GET", path)["ips"] == []
     acme.call("PUT", f"{path}/ips/{ip}")  # its place is free again
