@@ -14,6 +14,9 @@ from controller.cli.errors import CliError
 from controller.cli.options import Until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from controller.cli.answers import Object
     from controller.cli.client import Client
     from controller.cli.find import Connection
     from controller.cli.ownership import Target
@@ -88,6 +91,19 @@ class Call:
             return [self.prefix(which)]
         rows = (row for account in self.accounts() for row in self.client.prefixes(account))
         return [Target(str(r["account_id"]), str(r["id"]), str(r["cidr"])) for r in rows]
+
+    def find(
+        self, lists: Callable[[str], Sequence[Object]], which: str, what: str, *names: str
+    ) -> tuple[str, Object]:
+        """Return an account and its object with this id (or this value in a field of ``names``).
+
+        ``lists`` gives an account's objects. Raises CliError that lists what there is.
+        """
+        from controller.cli.ownership import find_part  # noqa: PLC0415
+
+        rows = [{**row, "account_id": account} for account in self.accounts() for row in lists(account)]
+        found = find_part(rows, which, what, *(names or ("id",)))
+        return str(found["account_id"]), found
 
     def confirm(self, question: str) -> None:
         """Ask before something that takes away much at once; ``--yes`` and a dry run do not ask.

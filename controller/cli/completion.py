@@ -96,6 +96,17 @@ def _services(client: Client, account: str | None) -> Iterable[str]:
         yield from (service["id"] for service in client.services(account_id))
 
 
+def _of_accounts(
+    client: Client, account: str | None, name: str, *, ours: bool = False
+) -> Iterable[dict[str, Any]]:
+    """Yield the objects in a list of the compatible API (or of Herald's own) of each account."""
+    from controller.cli.ownership import accounts_to_list  # noqa: PLC0415
+    from controller.cli.routes import addressing, herald  # noqa: PLC0415
+
+    for account_id in accounts_to_list(client, account):
+        yield from client.all(herald("accounts", account_id, name) if ours else addressing(account_id, name))
+
+
 cidrs = _from_api(_cidrs)
 """The CIDRs of prefixes and BGP prefixes."""
 
@@ -107,6 +118,17 @@ services = _from_api(_services)
 
 sites = _from_api(lambda client, _: (s["site"] for s in client.sites()))
 """Sites' names."""
+
+
+address_maps = _from_api(
+    lambda client, account: (r["id"] for r in _of_accounts(client, account, "address_maps"))
+)
+"""Address maps' ids."""
+
+letters = _from_api(
+    lambda client, account: (r["id"] for r in _of_accounts(client, account, "loa_documents", ours=True))
+)
+"""The ids of letters of authorization."""
 
 
 def ids(path: str) -> Complete:

@@ -17,6 +17,9 @@ TIMEOUT_S = 15.0
 
 CHANGE_SET_HEADER = "Herald-Change-Set"
 
+Files = Mapping[str, tuple[str, bytes, str]]
+"""Parts of a form: name → file name, content, media type."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -91,15 +94,34 @@ class Http:
         return _object(_unwrapped(answer)), _tag(headers)
 
     def all(self, path: str, query: Mapping[str, str] | None = None) -> list[Object]:
-        """Return a list."""
-        return msgspec.convert(self.get(path, query), list[Object])
+        """Return a list, whether it stands alone, in an envelope or as ``result``."""
+        found = self.get(path, query)
+        return msgspec.convert(found["result"] if isinstance(found, dict) else found, list[Object])
+
+    def content(self, path: str) -> bytes:
+        """Return what a route answers that is no JSON."""
+        response = self.raw("GET", path)
+        if not response.is_success:
+            try:
+                answer: object = msgspec.json.decode(response.content)
+            except msgspec.DecodeError:
+                answer = {}
+            raise _refused(answer, response)
+        return response.content
 
     def write(
-        self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        files: Files | None = None,
     ) -> Written:
-        """Do a write on this client's terms."""
+        """Do a write on this client's terms; ``files`` are parts of a form, and stand in for a body."""
         asked = {**(query or {}), **({"dry_run": "true"} if self.terms.dry_run else {})}
-        answer, headers = self._call(method, path, query=asked, body=body, headers=self.terms.headers())
+        said = self.terms.headers()
+        answer, headers = self._call(method, path, query=asked, body=body, headers=said, files=files)
         whole = _object(answer)
         result = _unwrapped(whole)
         found = {} if result is None else dict(_object(result))
@@ -118,9 +140,12 @@ class Http:
         query: Mapping[str, str] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        files: Files | None = None,
         extra_s: float = 0.0,
     ) -> tuple[object, httpx.Headers]:
-        response = self.raw(method, path, query=query, body=body, headers=headers, extra_s=extra_s)
+        response = self.raw(
+            method, path, query=query, body=body, headers=headers, files=files, extra_s=extra_s
+        )
         try:
             answer: object = msgspec.json.decode(response.content) if response.content else {}
         except msgspec.DecodeError as error:
@@ -139,7 +164,7 @@ class Http:
         query: Mapping[str, str] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        files: Files | None = None,
         extra_s: float = 0.0,
     ) -> httpx.Response:
         """Return the response as it is, whatever its status."""
@@ -164,10 +189,8 @@ class Http:
 
 
 def _unwrapped(answer: object) -> object:
-    """Return what is in an envelope or in a list's ``result``; anything else as it is."""
-    if isinstance(answer, dict) and ("success" in answer or isinstance(answer.get("result"), list)):
-        return answer.get("result")
-    return answer
+    """Return what is in an envelope; anything else as it is."""
+    return answer.get("result") if isinstance(answer, dict) and "success" in answer else answer
 
 
 def _object(value: object) -> Object:

@@ -12,15 +12,16 @@ LONGEST = 255
 
 def addressing(account_id: str, *parts: str) -> str:
     """Return the path of an account's resource in the compatible API."""
-    return f"/client/v4/accounts/{_part(account_id)}/addressing" + _join(parts)
+    return f"/client/v4/accounts/{_part(account_id)}/addressing" + segments(*parts)
 
 
 def herald(*parts: str) -> str:
     """Return the path of one of Herald's own resources."""
-    return "/herald/v1" + _join(parts)
+    return "/herald/v1" + segments(*parts)
 
 
-def _join(parts: tuple[str, ...]) -> str:
+def segments(*parts: str) -> str:
+    """Return the end of a path."""
     return "".join(f"/{_part(p)}" for p in parts)
 
 

@@ -10,8 +10,12 @@ GROUPS = (
     ("prefixes", "Onboarded prefixes: list, show, add, change, approve, delete."),
     ("bgp-prefixes", "The advertisable parts of prefixes: list, show, add, change, delete."),
     ("bindings", "Services bound to prefixes: list, show, add, delete."),
+    ("delegations", "Parts of prefixes that other accounts may use: list, show, add, change, delete."),
+    ("address-maps", "Which addresses answer for which zones: list, show, add, change, delete."),
+    ("loa", "Letters of authorization: list, show, add, download, verify, withdraw."),
     ("accounts", "Customers' accounts."),
     ("services", "Services that may be bound to prefixes."),
-    ("tokens", "Bearer tokens: issue, list, revoke (operators)."),
+    ("tokens", "Bearer tokens: list, show, add, delete."),
+    ("audit", "Who did what, when, from where and why: list, verify."),
 )
 """Name and help; the module is the name with underscores."""

@@ -31,6 +31,7 @@ CARD = (
     Column("RPKI", "rpki_validation_state"),
     Column("ownership", "ownership_validation_state"),
     Column("ownership token", "ownership_validation_token"),
+    Column("letter", "loa_document_id"),
     Column("created", "created_at", cells.zoned),
     Column("changed", "modified_at", cells.zoned),
     Column("id", "id"),
@@ -83,6 +84,9 @@ def add(
         int | None, typer.Option("--asn", metavar="ASN", help="The origin AS; ours if left out.")
     ] = None,
     description: Description = "",
+    loa: Annotated[
+        str | None, typer.Option("--loa", metavar="ID", help="Its letter of authorization (herald loa list).")
+    ] = None,
 ) -> Done:
     """Onboard a prefix; an operator approves it before it can be used.
 
@@ -91,6 +95,8 @@ def add(
       herald prefixes add 198.51.100.0/24 --asn 64511 --account globex
     """
     body: Object = {"cidr": cidr, "asn": asn, "description": description}
+    if loa is not None:
+        body["loa_document_id"] = loa
     made = call.client.write("POST", addressing(call.account(), "prefixes"), body)
     return Done(made, f"{cidr} is onboarded and waits for approval: herald prefixes approve {cidr}")
 
