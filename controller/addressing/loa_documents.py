@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from controller.addressing import letters
@@ -25,6 +25,7 @@ from controller.addressing.errors import Kind, Refusal
 from controller.addressing.loa_download import PdfResponse, download
 from controller.addressing.loa_tables import LoaDocumentRow, LoaPartRow
 from controller.addressing.loa_upload import NAME, Upload, parse_upload
+from controller.addressing.revocations import revoke
 from controller.addressing.tables import PrefixRow
 from controller.addressing.times import rfc3339
 from controller.addressing.versions import etag
@@ -194,7 +195,10 @@ def verify_loa_document(
 
 @router.post(HERALD + "/{loa_document_id}/withdraw", response_model=LetterBody)
 def withdraw_loa_document(account: AccountDep, loa_document_id: DocumentId, writer: WriterDep) -> Response:
-    """The letter authorizes nothing new from now on; what is announced stays (SAFETY.md, 11). For good."""
+    """The letter authorizes nothing new from now on; what is announced stays (SAFETY.md, 11). For good.
+
+    The ledger of revocations gets an entry for each prefix that it was for.
+    """
 
     def work(write: Write) -> dict[str, Any]:
         row = letters.the_letter(write.session, account, loa_document_id)
@@ -202,9 +206,20 @@ def withdraw_loa_document(account: AccountDep, loa_document_id: DocumentId, writ
         if row.withdrawn_at is None:
             row.withdrawn_at = write.now
             write.record("withdraw", "loa_document", row.id, account, sha256=row.sha256)
+            for cidr in sorted(set(write.session.scalars(_named(row)))):
+                revoke(write, "loa_withdrawn", account, cidr, f"LOA document {row.id} was withdrawn")
         return _shown(write, row)
 
     return writer.run(work)
+
+
+def _named(row: LoaDocumentRow) -> Select[str]:
+    """Return the query for the prefixes whose letter it is; deleted ones, which may come back, among them."""
+    return select(PrefixRow.cidr).where(
+        PrefixRow.account_id == row.account_id,
+        PrefixRow.loa_document_id == row.id,
+        or_(PrefixRow.deleted_at.is_(None), PrefixRow.deletion_id.is_not(None)),
+    )
 
 
 def _shown(write: Write, row: LoaDocumentRow) -> dict[str, Any]:

@@ -231,6 +231,8 @@ def test_a_withdrawn_letter_blocks_what_is_new_and_withdraws_nothing(api: Api, a
     withdrawn = acme.call("POST", f"{LETTERS}/{letter}/withdraw")
     assert withdrawn["withdrawn_at"] is not None
     assert acme.call("POST", f"{LETTERS}/{letter}/withdraw") == withdrawn
+    (entry,) = acme.call("GET", "/herald/v1/revocations")["result"]  # once, though it was withdrawn twice
+    assert (entry["kind"], entry["account_id"]) == ("loa_withdrawn", "acme")
     assert api.change_sets() == before
     assert acme.call("GET", f"{path}/bgp/prefixes/{bgp['id']}")["on_demand"]["advertised"] is True
 
