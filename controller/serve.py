@@ -9,16 +9,14 @@ from pathlib import Path
 
 import structlog
 
-from controller.errors import HeraldError
 from controller.logs import configure_logging
 from controller.observe.rib import RibRow
+from controller.serve_front import Front, ServeError
 from controller.validation.config import ValidationConfig, read_config
 
 log = structlog.get_logger()
 
-
-class ServeError(HeraldError):
-    """``herald serve`` was told something that it cannot do."""
+__all__ = ["Front", "RibObserver", "ServeError", "run_serve", "split_listen"]
 
 
 def run_serve(
@@ -29,18 +27,23 @@ def run_serve(
     sites: Mapping[str, str],
     inventory: Path | None,
     validation: Path | None = None,
+    front: Front | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints ``ready`` once requests are accepted.
 
     ``listen`` is ``HOST:PORT``; give it or ``socket``. ``sites`` maps a site's name to its agent's address
-    (a socket's path or ``http://HOST:PORT``). Ending withdraws nothing, and what was begun goes on at the
-    next start. ``validation``: the file of sources (:class:`controller.validation.config.ValidationConfig`);
-    without it no check is done. Raises :class:`ServeError`, or another
-    :class:`~controller.errors.HeraldError` when the database, the address or a file cannot be used.
+    (a socket's path or ``http://HOST:PORT``). ``validation``: the file of sources
+    (:class:`controller.validation.config.ValidationConfig`); without it no check is done. ``front``: TLS and
+    rates. Ending withdraws nothing, and what was begun goes on at the next start.
+
+    Raises :class:`ServeError`, or another :class:`~controller.errors.HeraldError` when the database, the
+    address or a file cannot be used.
     """
     if (socket is None) == (listen is None):
         raise ServeError("give either --socket PATH or --listen HOST:PORT")
     host, port = (None, None) if listen is None else split_listen(listen)
+    front = front or Front()
+    front.check(host)
     configure_logging("serve")
     checked = None if validation is None else read_config(validation)
     asyncio.run(
@@ -52,6 +55,7 @@ def run_serve(
             sites=sites,
             inventory=inventory,
             validation=checked,
+            front=front,
         )
     )
 
@@ -73,6 +77,7 @@ async def _serve(
     sites: Mapping[str, str],
     inventory: Path | None,
     validation: ValidationConfig | None,
+    front: Front,
 ) -> None:
     from controller.addressing.app import create_app  # noqa: PLC0415 (slow to import; serve alone needs them)
     from controller.addressing.auth import bootstrap_operator  # noqa: PLC0415
@@ -86,6 +91,7 @@ async def _serve(
     from controller.transport.http import HttpSiteLink  # noqa: PLC0415
     from controller.transport.http_server import serve_app  # noqa: PLC0415
 
+    tls = front.open()
     store = open_store(state_dir / "herald.db")
     try:
         bootstrap_operator(store, state_dir / "operator.token", datetime.now(UTC))
@@ -107,6 +113,7 @@ async def _serve(
             extra_routers=[build_router(driver)],
             intents=open_intent_service(state_dir / "intent.key"),
             validation=validator,
+            rates=front.rates(),
         )
         await driver.start()
         checking = None
@@ -116,7 +123,14 @@ async def _serve(
         stop = _stop_with(rolling)
         try:
             await serve_app(
-                app, socket=socket, host=host, port=port, ready=_ready, stop=stop, on_stop=driver.release
+                app,
+                socket=socket,
+                host=host,
+                port=port,
+                tls=tls,
+                ready=_ready,
+                stop=stop,
+                on_stop=driver.release,
             )
         finally:
             ending = [task for task in (rolling, checking) if task is not None]

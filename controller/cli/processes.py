@@ -36,12 +36,33 @@ def serve(
         Path | None,
         typer.Option("--validation", metavar="FILE", help="Sources of IRR, RPKI and DNS (JSON, YAML, TOML)."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="TLS: the certificate and its chain (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="TLS: the certificate's key (PEM, no pass phrase).")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option("--tls-client-ca", help="TLS: clients need a certificate signed by these.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond loopback without TLS: tokens go in clear.")
+    ] = False,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--rate-limit",
+            metavar="CALLS/SECONDS",
+            help="Of each customer's or task's token; operators have 50 times as much. [1200/300]",
+        ),
+    ] = None,
 ) -> None:
-    """Run the API, the compiler and the roll-outs.
+    """Run the API, the compiler and the roll-outs; SIGHUP reads the certificate again.
 
     \b
     Examples:
       herald serve --state-dir /var/lib/herald --socket /run/herald/api.sock --site ams=/run/ams.sock
+      herald serve --state-dir DIR --listen 192.0.2.1:8443 --tls-cert api.pem --tls-key api.key
     """
     if (socket is None) == (listen is None):
         raise typer.BadParameter("give one of them", param_hint="--socket or --listen")
@@ -53,8 +74,12 @@ def serve(
         if name in sites:
             raise typer.BadParameter(f"site {name!r} is given twice", param_hint="--site")
         sites[name] = address
-    from controller.serve import run_serve  # noqa: PLC0415 (each process loads its own part only)
+    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
+        raise typer.BadParameter("give both of them", param_hint="--tls-cert and --tls-key")
+    from controller.serve import Front, run_serve  # noqa: PLC0415 (each process loads its own part only)
+    from controller.transport.tls import TlsFiles  # noqa: PLC0415
 
+    tls = None if tls_cert is None or tls_key is None else TlsFiles(tls_cert, tls_key, tls_client_ca)
     run_serve(
         state_dir=state_dir,
         socket=socket,
@@ -62,6 +87,7 @@ def serve(
         sites=sites,
         inventory=inventory,
         validation=validation,
+        front=Front(tls, insecure, rate_limit),
     )
 
 

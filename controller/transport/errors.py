@@ -6,7 +6,8 @@
     ├── TransportUnreachableError   nobody answers there (retry)
     ├── TransportRefusedError       the other side answered with an error status
     ├── TransportGarbledError       the answer or the request is not what was agreed
-    └── TransportAddressError       a socket path or host that cannot be used
+    ├── TransportAddressError       a socket path or host that cannot be used
+    └── TransportTlsError           a certificate or key that cannot be used
 """
 
 from __future__ import annotations
@@ -41,3 +42,7 @@ class TransportGarbledError(TransportError):
 
 class TransportAddressError(TransportError):
     """A socket's path is too long, is in use, or cannot be made."""
+
+
+class TransportTlsError(TransportError):
+    """A certificate or key that cannot be read, or does not fit the other."""

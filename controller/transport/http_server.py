@@ -22,6 +22,8 @@ from starlette.responses import Response
 
 from controller.locations import SOCKET_PATH_LIMIT
 from controller.transport.errors import TransportAddressError, TransportGarbledError
+from controller.transport.http_protocol import DeadlineProtocol
+from controller.transport.tls import ServerTls
 
 GRACE_S = 2
 """Seconds that requests in flight may take once the server is to end."""
@@ -53,6 +55,7 @@ async def serve_app(
     socket: Path | None = None,
     host: str | None = None,
     port: int | None = None,
+    tls: ServerTls | None = None,
     ready: Callable[[], None],
     stop: asyncio.Event | None = None,
     on_stop: Callable[[], None] | None = None,
@@ -63,6 +66,8 @@ async def serve_app(
     ``ready`` is called once when connections are accepted. With ``stop`` the event ends the server instead
     of signals. ``on_stop`` is called first when it is to end: wake long polls there, since requests that
     take longer than :data:`GRACE_S` are cancelled. Cancelling the caller ends the server, too.
+
+    With ``tls`` connections are TLS. What a proxy says of who calls is not believed: anybody could say it.
 
     Raises :class:`TransportAddressError` when the address cannot be used.
     """
@@ -82,7 +87,11 @@ async def serve_app(
         ws="none",
         loop="asyncio",
         timeout_graceful_shutdown=GRACE_S,
+        http=DeadlineProtocol,
+        proxy_headers=False,
     )
+    config.load()
+    config.ssl = None if tls is None else tls.context
     try:
         await _Server(config, ending, ready, on_stop).serve(sockets=[listener])
     finally:
