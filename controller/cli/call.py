@@ -29,6 +29,7 @@ class Shared:
     url: str | None = None
     token: str | None = None
     lab: str | None = None
+    ca: str | None = None
     account: str | None = None
     as_json: bool = False
     dry_run: bool = False
@@ -58,7 +59,7 @@ class Call:
 
         given = self.shared
         terms = Terms(dry_run=given.dry_run, reason=given.reason, if_match=given.if_match)
-        return connect(given.url, given.token, given.lab, terms=terms)
+        return connect(given.url, given.token, given.lab, ca=given.ca, terms=terms)
 
     @property
     def client(self) -> Client:

@@ -63,7 +63,11 @@ def _from_api(values: Callable[[Client, str | None], Iterable[object]]) -> Compl
         given: dict[str, Any] = ctx.params
         try:
             client = connect(
-                given.get("url"), given.get("token"), given.get("lab"), patience_s=PATIENCE_S
+                given.get("url"),
+                given.get("token"),
+                given.get("lab"),
+                ca=given.get("ca"),
+                patience_s=PATIENCE_S,
             ).client
             return _matching(map(str, values(client, given.get("account"))), incomplete)
         except (HeraldError, KeyError, TypeError):  # nobody there, refused, or another Herald's answers

@@ -29,11 +29,13 @@ def connect(
     token: str | None,
     lab: str | None,
     *,
+    ca: str | None = None,
     terms: Terms | None = None,
     patience_s: float | None = None,
 ) -> Connection:
     """Return the API at ``url``, or the running lab's; ``patience_s``: how long one answer may take.
 
+    ``ca``: the file of who signs an ``https://`` API's certificate.
     With ``url`` and no ``token``, the token of the lab whose API that is serves.
     Raises :class:`NoLabError`, or :class:`CliError` when there is no token for the URL.
     """
@@ -47,7 +49,7 @@ def connect(
 
     where = url or f"unix:{inventory.api_socket if inventory else ''}"
     held = token or (inventory.api_token if inventory else "")
-    return Connection(Client(where, held, timeout_s=patience_s or TIMEOUT_S, terms=terms), inventory)
+    return Connection(Client(where, held, timeout_s=patience_s or TIMEOUT_S, terms=terms, ca=ca), inventory)
 
 
 def find_inventory(lab: str | None) -> Inventory:

@@ -32,6 +32,7 @@ REACH: Given = {
     "url": (options.Url, None),
     "token": (options.Token, None),
     "lab": (options.Lab, None),
+    "ca": (options.Ca, None),
     "as_json": (options.Json, False),
 }
 """Options that every command has, with their defaults, by the names of :class:`Shared`'s fields."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -41,14 +42,22 @@ class Terms:
 
 
 class Http:
-    """The API at ``url`` (``http://HOST:PORT`` or ``unix:/PATH``) with a bearer token.
+    """The API at ``url`` (``https://HOST:PORT``, ``http://…`` or ``unix:/PATH``) with a bearer token.
+
+    ``ca``: a PEM file of who signs an ``https://`` API's certificate; the system's signers if left out.
 
     Methods raise :class:`ApiError` with the server's own words when it refuses, and
     :class:`ApiUnreachableError` when it does not answer.
     """
 
     def __init__(
-        self, url: str, token: str, *, timeout_s: float = TIMEOUT_S, terms: Terms | None = None
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        terms: Terms | None = None,
+        ca: str | None = None,
     ) -> None:
         self.url = url
         self.terms = terms or Terms()
@@ -65,11 +74,13 @@ class Http:
             try:
                 if not httpx.URL(url).host:
                     raise CliError(f"{url!r} is no URL of an API: it names no host")
-                self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+                self._http = httpx.Client(
+                    base_url=url, headers=headers, timeout=timeout_s, verify=_signers(ca)
+                )
             except httpx.InvalidURL as error:
                 raise CliError(f"{url!r} is no URL of an API: {error}") from error
         else:
-            raise CliError(f"{url!r} is no URL of an API: give http://HOST:PORT or unix:/PATH")
+            raise CliError(f"{url!r} is no URL of an API: give https://HOST:PORT, http://… or unix:/PATH")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -186,6 +197,17 @@ class Http:
             ) from error
         except httpx.InvalidURL as error:
             raise CliError(f"{self.url!r} is no URL of an API: {error}") from error
+
+
+def _signers(ca: str | None) -> ssl.SSLContext | bool:
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise CliError(f"{ca} holds no certificate in PEM: give --ca the signer's") from error
+    except OSError as error:
+        raise CliError(f"cannot read {ca}: {error.strerror}") from error
 
 
 def _unwrapped(answer: object) -> object:

@@ -24,7 +24,7 @@ Url = Annotated[
         "--url",
         metavar="URL",
         envvar="HERALD_URL",
-        help="The API: http://HOST:PORT or unix:/PATH; a running lab's if left out.",
+        help="The API: https://HOST:PORT, http://… or unix:/PATH; a running lab's if left out.",
     ),
 ]
 Token = Annotated[
@@ -34,6 +34,12 @@ Token = Annotated[
         metavar="TOKEN",
         envvar="HERALD_TOKEN",
         help="A bearer token; the lab's operator if left out.",
+    ),
+]
+Ca = Annotated[
+    str | None,
+    typer.Option(
+        "--ca", metavar="FILE", envvar="HERALD_CA", help="Who signs an https:// API's certificate (PEM)."
     ),
 ]
 Lab = Annotated[

@@ -44,8 +44,12 @@ def the_account(client: Client, account: str | None) -> str:
 
 
 def accounts_to_list(client: Client, account: str | None) -> list[str]:
-    """Return the accounts to list: the one given, or all that the token may see."""
-    return [account] if account is not None else [str(a["id"]) for a in client.accounts()]
+    """Return the accounts to list: the one given, the token's, or all that it may see.
+
+    Whose it is every token may ask; a narrow one may not ask for the accounts.
+    """
+    own = account if account is not None else client.caller().account_id
+    return [own] if own is not None else [str(a["id"]) for a in client.accounts()]
 
 
 def find_prefix(client: Client, text: str, account: str | None) -> Target:

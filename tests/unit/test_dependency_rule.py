@@ -37,6 +37,7 @@ PURE = [
     "controller/addressing/audit_chain.py",
     "controller/addressing/meanings.py",
     "controller/cli/scope.py",
+    "controller/cli/token_words.py",
     "controller/cli/answers.py",
     "controller/cli/cells.py",
     "controller/cli/plan.py",

@@ -15,7 +15,7 @@ GROUPS = (
     ("loa", "Letters of authorization: list, show, add, download, verify, withdraw."),
     ("accounts", "Customers' accounts."),
     ("services", "Services that may be bound to prefixes."),
-    ("tokens", "Bearer tokens: list, show, add, delete."),
-    ("audit", "Who did what, when, from where and why: list, verify."),
+    ("tokens", "Bearer tokens: issue, list, show, revoke; customers those of their account."),
+    ("audit", "What was changed, by whom, when and why: list, verify, watch."),
 )
 """Name and help; the module is the name with underscores."""
