@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from controller.cli.client import Client
 
-PATIENCE_S = 1.0
+PATIENCE_S = 5.0
 """Seconds that a shell's user waits at most for an answer."""
 
 MOST = 500
