@@ -14,7 +14,7 @@ from controller.cli import completion
 from controller.cli.call import Call
 from controller.cli.errors import CliError, NotReachedError
 from controller.cli.frame import Commands, Given
-from controller.cli.options import Cidr, Deadline
+from controller.cli.options import Cidr, Deadline, Intent
 from controller.cli.scope import Wanted, announcing, withdrawing
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ Sites = Annotated[
 Wait = Annotated[
     Until, typer.Option("--wait", help="Return once it is accepted, sent, or observed by routers.")
 ]
-WAITING: Given = {"wait": (Wait, Until.OBSERVED), "deadline": (Deadline, 15.0)}
+WAITING: Given = {
+    "intent": (Intent, None),
+    "wait": (Wait, Until.OBSERVED),
+    "deadline": (Deadline, 15.0),
+}
 
 
 def register(app: typer.Typer) -> None:

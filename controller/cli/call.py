@@ -35,6 +35,7 @@ class Shared:
     dry_run: bool = False
     reason: str | None = None
     if_match: str | None = None
+    intent: str | None = None
     wait: str = Until.ACCEPTED
     deadline: float = 15.0
     yes: bool = False
@@ -58,7 +59,7 @@ class Call:
         from controller.cli.http import Terms  # noqa: PLC0415
 
         given = self.shared
-        terms = Terms(dry_run=given.dry_run, reason=given.reason, if_match=given.if_match)
+        terms = Terms(given.dry_run, given.reason, given.if_match, given.intent)
         return connect(given.url, given.token, given.lab, ca=given.ca, terms=terms)
 
     @property
@@ -106,6 +107,12 @@ class Call:
         found = find_part(rows, which, what, *(names or ("id",)))
         return str(found["account_id"]), found
 
+    def why(self) -> str:
+        """Return the reason, where one must be given."""
+        if self.shared.reason is None:
+            raise typer.BadParameter("say why", param_hint="--reason")
+        return self.shared.reason
+
     def confirm(self, question: str) -> None:
         """Ask before something that takes away much at once; ``--yes`` and a dry run do not ask.
 
@@ -125,10 +132,12 @@ def _check(given: Shared) -> None:
     for option, header, value in (
         ("--reason", headers.REASON, given.reason),
         ("--if-match", headers.MATCH, _quoted(given.if_match)),
+        ("--intent", headers.INTENT, given.intent),
     ):
         if value is not None and not header.takes(value):
-            what = "visible ASCII characters, spaces only between them"
-            raise typer.BadParameter(f"at most {header.longest} {what}", param_hint=option)
+            what = "ids have letters and digits" if header is headers.INTENT else "visible ASCII characters, "
+            what += "" if header is headers.INTENT else "spaces only between them"
+            raise typer.BadParameter(f"at most {header.longest}: {what}", param_hint=option)
 
 
 def _quoted(tag: str | None) -> str | None:

@@ -38,7 +38,7 @@ REACH: Given = {
 """Options that every command has, with their defaults, by the names of :class:`Shared`'s fields."""
 
 SHARED_OPTIONS = frozenset(
-    {"account", "dry_run", "reason", "if_match", "wait", "deadline", "yes", "help", *REACH}
+    {"account", "dry_run", "reason", "if_match", "intent", "wait", "deadline", "yes", "help", *REACH}
 )
 
 
@@ -94,6 +94,7 @@ class Commands:
         if matches:
             given["if_match"] = (options.IfMatch, None)
         if rolls:
+            given["intent"] = (options.Intent, None)
             given |= {"wait": (options.Wait, options.Until.ACCEPTED), "deadline": (options.Deadline, 15.0)}
         if bulk:
             given["yes"] = (options.Yes, False)

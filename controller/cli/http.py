@@ -24,11 +24,15 @@ Files = Mapping[str, tuple[str, bytes, str]]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is said with each write. ``if_match`` is an entity tag, with or without its quotes."""
+    """What is said with each write. ``if_match`` is an entity tag, with or without its quotes.
+
+    ``intent``: the id of one that two operators have signed.
+    """
 
     dry_run: bool = False
     reason: str | None = None
     if_match: str | None = None
+    intent: str | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the headers that carry it."""
@@ -38,6 +42,8 @@ class Terms:
         if self.if_match is not None:
             bare = self.if_match == "*" or '"' in self.if_match
             found["If-Match"] = self.if_match if bare else f'"{self.if_match}"'
+        if self.intent is not None:
+            found["Herald-Intent"] = self.intent
         return found
 
 
@@ -105,9 +111,16 @@ class Http:
         return _object(_unwrapped(answer)), _tag(headers)
 
     def all(self, path: str, query: Mapping[str, str] | None = None) -> list[Object]:
-        """Return a list, whether it stands alone, in an envelope or as ``result``."""
-        found = self.get(path, query)
-        return msgspec.convert(found["result"] if isinstance(found, dict) else found, list[Object])
+        """Return a list, whether it stands alone, in an envelope or as ``result``; all of its pages."""
+        found: list[Object] = []
+        asked = dict(query or {})
+        while True:
+            page = self.get(path, asked)
+            found += msgspec.convert(page["result"] if isinstance(page, dict) else page, list[Object])
+            following = page.get("next") if isinstance(page, dict) else None
+            if following is None:
+                return found
+            asked["after"] = str(following)
 
     def content(self, path: str) -> bytes:
         """Return what a route answers that is no JSON."""
@@ -128,20 +141,21 @@ class Http:
         *,
         query: Mapping[str, str] | None = None,
         files: Files | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Written:
         """Do a write on this client's terms; ``files`` are parts of a form, and stand in for a body."""
         asked = {**(query or {}), **({"dry_run": "true"} if self.terms.dry_run else {})}
-        said = self.terms.headers()
-        answer, headers = self._call(method, path, query=asked, body=body, headers=said, files=files)
+        said = {**self.terms.headers(), **(headers or {})}
+        answer, answered = self._call(method, path, query=asked, body=body, headers=said, files=files)
         whole = _object(answer)
         result = _unwrapped(whole)
         found = {} if result is None else dict(_object(result))
         plan = whole.get("plan") if self.terms.dry_run else None
         if self.terms.dry_run:
             found.pop("plan", None)
-        made = headers.get(CHANGE_SET_HEADER)
+        made = answered.get(CHANGE_SET_HEADER)
         ids = tuple(part.strip() for part in made.split(",")) if made else ()
-        return Written(found, ids, _tag(headers), plan)
+        return Written(found, ids, _tag(answered), plan)
 
     def _call(
         self,

@@ -75,6 +75,14 @@ IfMatch = Annotated[
         help="Refuse if it was changed since show --json said this etag.",
     ),
 ]
+Intent = Annotated[
+    str | None,
+    typer.Option(
+        "--intent",
+        metavar="ID",
+        help="One that two operators signed, for what this takes away (herald intents).",
+    ),
+]
 Wait = Annotated[
     Until, typer.Option("--wait", help="Return once it is accepted, or sent by the sites concerned.")
 ]

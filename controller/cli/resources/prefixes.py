@@ -11,7 +11,7 @@ from controller.cli.answers import Card, Column, Done, Object, Rows
 from controller.cli.call import Call
 from controller.cli.frame import Commands
 from controller.cli.options import Description, Which
-from controller.cli.resources import bgp_prefixes, bindings
+from controller.cli.resources import bgp_prefixes, bindings, deletions
 from controller.cli.routes import addressing
 
 COLUMNS = (
@@ -138,6 +138,17 @@ def delete(call: Call, prefix: Which) -> Done:
     target = call.prefix(prefix)
     made = call.client.write("DELETE", target.path())
     return Done(made, f"{target.cidr} is deleted", also={"id": target.prefix_id, "cidr": target.cidr})
+
+
+@app.writes("undelete", rolls=True)
+def undelete(call: Call, prefix: deletions.Deleted) -> Done:
+    """Bring a deleted prefix back with its BGP prefixes and bindings, withdrawn.
+
+    \b
+    Examples:
+      herald prefixes undelete 198.51.100.0/24
+    """
+    return deletions.undelete(call, prefix)
 
 
 # The names that these had at first.
