@@ -234,6 +234,9 @@ def test_a_withdrawn_letter_blocks_what_is_new_and_withdraws_nothing(api: Api, a
     (entry,) = acme.call("GET", "/herald/v1/revocations")["result"]  # once, though it was withdrawn twice
     assert (entry["kind"], entry["account_id"]) == ("loa_withdrawn", "acme")
     assert api.change_sets() == before
+    (entry,) = acme.call("GET", "/herald/v1/revocations")["result"]
+    assert (entry["kind"], entry["account_id"], entry["cidr"]) == ("loa_withdrawn", "acme", cidr)
+    assert letter in entry["reason"]
     assert acme.call("GET", f"{path}/bgp/prefixes/{bgp['id']}")["on_demand"]["advertised"] is True
 
     on = {"on_demand": {"advertised": True}}
