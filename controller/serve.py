@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,9 +16,28 @@ from controller.observe.rib import RibRow
 from controller.serve_front import Front, ServeError
 from controller.validation.config import ValidationConfig, read_config
 
+if TYPE_CHECKING:
+    from controller.addressing.validator import Validator
+
 log = structlog.get_logger()
 
 __all__ = ["Front", "RibObserver", "ServeError", "run_serve", "split_listen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What ``herald serve`` was told: see :func:`run_serve`."""
+
+    state_dir: Path
+    socket: Path | None
+    host: str | None
+    port: int | None
+    sites: Mapping[str, str]
+    inventory: Path | None
+    validation: ValidationConfig | None
+    front: Front
+    lab: bool
+    database: str | None
 
 
 def run_serve(
@@ -28,13 +49,17 @@ def run_serve(
     inventory: Path | None,
     validation: Path | None = None,
     front: Front | None = None,
+    lab: bool = False,
+    database: str | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints ``ready`` once requests are accepted.
 
     ``listen`` is ``HOST:PORT``; give it or ``socket``. ``sites`` maps a site's name to its agent's address
     (a socket's path or ``http://HOST:PORT``). ``validation``: the file of sources
     (:class:`controller.validation.config.ValidationConfig`); without it no check is done. ``front``: TLS and
-    rates. Ending withdraws nothing, and what was begun goes on at the next start.
+    rates. ``lab``: webhooks may go to loopback and private addresses, and all that accounts are told is also
+    in ``STATE_DIR/notifications``. ``database``: the store's path or URL, ``herald.db`` in the state
+    directory if None. Ending withdraws nothing, and what was begun goes on at the next start.
 
     Raises :class:`ServeError`, or another :class:`~controller.errors.HeraldError` when the database, the
     address or a file cannot be used.
@@ -45,19 +70,9 @@ def run_serve(
     front = front or Front()
     front.check(host)
     configure_logging("serve")
-    checked = None if validation is None else read_config(validation)
-    asyncio.run(
-        _serve(
-            state_dir=state_dir,
-            socket=socket,
-            host=host,
-            port=port,
-            sites=sites,
-            inventory=inventory,
-            validation=checked,
-            front=front,
-        )
-    )
+    sources = None if validation is None else read_config(validation)
+    told = Told(state_dir, socket, host, port, sites, inventory, sources, front, lab, database)
+    asyncio.run(_serve(told))
 
 
 def split_listen(listen: str) -> tuple[str, int]:
@@ -68,81 +83,84 @@ def split_listen(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-async def _serve(
-    *,
-    state_dir: Path,
-    socket: Path | None,
-    host: str | None,
-    port: int | None,
-    sites: Mapping[str, str],
-    inventory: Path | None,
-    validation: ValidationConfig | None,
-    front: Front,
-) -> None:
+async def _serve(told: Told) -> None:
     from controller.addressing.app import create_app  # noqa: PLC0415 (slow to import; serve alone needs them)
     from controller.addressing.auth import bootstrap_operator  # noqa: PLC0415
     from controller.addressing.intents import open_intent_service  # noqa: PLC0415
     from controller.addressing.validator import Validator  # noqa: PLC0415
+    from controller.notifications import Notifications  # noqa: PLC0415
     from controller.rollout.driver import Driver  # noqa: PLC0415
     from controller.rollout.routes import build_router  # noqa: PLC0415
-    from controller.rollout.supervise import keep_running  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
     from controller.store import open_store  # noqa: PLC0415
     from controller.transport.http import HttpSiteLink  # noqa: PLC0415
     from controller.transport.http_server import serve_app  # noqa: PLC0415
 
-    tls = front.open()
-    store = open_store(state_dir / "herald.db")
+    tls = told.front.open()
+    store = open_store(told.database or told.state_dir / "herald.db")
     try:
-        bootstrap_operator(store, state_dir / "operator.token", datetime.now(UTC))
-        driver = Driver(store, {site: HttpSiteLink(site, address) for site, address in sites.items()})
-        reader = None if inventory is None else RibObserver(inventory)
+        log.info("store", kind=store.address.kind, address=str(store.address))
+        bootstrap_operator(store, told.state_dir / "operator.token", datetime.now(UTC))
+        driver = Driver(store, {site: HttpSiteLink(site, address) for site, address in told.sites.items()})
+        reader = None if told.inventory is None else RibObserver(told.inventory)
         view = StoreView(store, lambda: [f.view for f in driver.sites.values()], reader)
         driver.on_change(view.forget)
+        notifications = Notifications(store, view, told.state_dir, lab=told.lab)
+        driver.on_change(notifications.something_moved)
 
         def queued(change_set_id: str) -> None:
             view.forget_all()
             driver.change_set_queued(change_set_id)
 
-        validator = None if validation is None else Validator(store, validation)
+        validator = None if told.validation is None else Validator(store, told.validation)
         app = create_app(
             store,
             view=view,
-            sites=list(sites),
+            sites=list(told.sites),
             on_change_set=queued,
             extra_routers=[build_router(driver)],
-            intents=open_intent_service(state_dir / "intent.key"),
+            intents=open_intent_service(told.state_dir / "intent.key"),
             validation=validator,
-            rates=front.rates(),
+            rates=told.front.rates(),
+            on_write=notifications.bell.ring,
+            webhook_policy=notifications.policy,
         )
         await driver.start()
-        checking = None
-        if validator is not None:
-            checking = asyncio.create_task(keep_running("validation", validator.run), name="validation")
+        notifications.start()
         rolling = asyncio.create_task(driver.run(), name="roll-outs")
+        working = [rolling, *_validating(validator)]
         stop = _stop_with(rolling)
         try:
             await serve_app(
                 app,
-                socket=socket,
-                host=host,
-                port=port,
+                socket=told.socket,
+                host=told.host,
+                port=told.port,
                 tls=tls,
                 ready=_ready,
                 stop=stop,
                 on_stop=driver.release,
             )
         finally:
-            ending = [task for task in (rolling, checking) if task is not None]
-            for task in ending:
+            for task in working:
                 task.cancel()
-            await asyncio.wait(ending)
+            await asyncio.wait(working)
+            await notifications.close()
             await driver.close()
         if not rolling.cancelled() and (error := rolling.exception()) is not None:
             raise error
     finally:
         store.close()
     log.info("ended in order")
+
+
+def _validating(validator: Validator | None) -> list[asyncio.Task[None]]:
+    """Start the checks of prefixes, where there are sources for them."""
+    from controller.rollout.supervise import keep_running  # noqa: PLC0415
+
+    if validator is None:
+        return []
+    return [asyncio.create_task(keep_running("validation", validator.run), name="validation")]
 
 
 def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:

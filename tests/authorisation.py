@@ -18,6 +18,7 @@ LETTER = HERALD_ACCOUNT + "/loa_documents/{loa_document_id}"
 MAP = ADDRESSING + "/address_maps/{address_map_id}"
 ACCOUNT = HERALD + "/accounts/{account_id}"
 OWN = ACCOUNT + "/prefixes/{prefix_id}"
+HOOK = ACCOUNT + "/webhooks/{webhook_id}"
 PERMISSIONS = HERALD + "/accounts/{account_id}/prefixes/{prefix_id}/delegations/{delegation_id}/permissions"
 
 ALLOWED, REFUSED, HIDDEN = "allowed", "refused", "hidden"
@@ -133,6 +134,17 @@ ROUTES: dict[str, Row] = {
     f"GET {HERALD}/snapshots": Row("anybody"),
     f"GET {HERALD}/sites": Row("operators"),
     f"GET {HERALD}/sites/{{site}}/adj-rib-out": Row("operators", answer=404),  # the driver has no sites
+    f"GET {ACCOUNT}/timeline": Row("account"),
+    f"GET {OWN}/history": Row("account"),
+    f"GET {ACCOUNT}/webhooks": Row("account"),
+    f"POST {ACCOUNT}/webhooks": Row("account", {"url": "https://hooks.example/", "events": ["*"]}),
+    f"GET {HOOK}": Row("account", answer=404),
+    f"PATCH {HOOK}": Row("account", {"enabled": False}, answer=404),
+    f"DELETE {HOOK}": Row("account", answer=404),
+    f"POST {HOOK}/rotate": Row("account", {}, answer=404),
+    f"POST {HOOK}/test": Row("account", answer=404),
+    f"GET {HOOK}/deliveries": Row("account", answer=404),
+    f"POST {HOOK}/deliveries/{{delivery_id}}/redeliver": Row("account", answer=404),
     f"GET {HERALD}/intents/keys": Row("anybody"),
     f"GET {HERALD}/intent_requests": Row("operators"),
     f"POST {HERALD}/intent_requests": Row(

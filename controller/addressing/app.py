@@ -26,6 +26,7 @@ from controller.addressing import (
     delegations,
     deletion_requests,
     deletions,
+    history,
     intent_requests,
     later,
     loa_documents,
@@ -36,10 +37,12 @@ from controller.addressing import (
     regions,
     revocations,
     services,
+    timeline,
     tokens,
     transfers,
     validations,
     vrp_sources,
+    webhooks,
     withdrawal_locks,
 )
 from controller.addressing.access import AccessMiddleware
@@ -55,6 +58,7 @@ from controller.addressing.strict import StrictMiddleware, methods_at
 from controller.addressing.validation_view import NoSources, Validation
 from controller.addressing.views import OperationalView
 from controller.store import Store, StoreUnavailableError
+from controller.timeline.policy import WebhookPolicy
 
 log = structlog.get_logger()
 
@@ -63,7 +67,7 @@ ROUTERS = tuple(
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
         delegations, loa_documents, address_maps, address_map_members, regions,
-        advertisement, accounts, tokens, validations, checks, vrp_sources, audit,
+        advertisement, accounts, tokens, validations, checks, vrp_sources, audit, history, timeline, webhooks,
         intent_requests, all_prefixes, deletion_requests, deletions, prefix_deletions, prefix_purges,
         withdrawal_locks, transfers, revocations, migrations, later,
     )
@@ -84,13 +88,16 @@ def create_app(
     intents: IntentService | None = None,
     life: LifePolicy | None = None,
     validation: Validation | None = None,
+    on_write: Callable[[], None] = lambda: None,
+    webhook_policy: WebhookPolicy | None = None,
 ) -> FastAPI:
     """Return the API over ``store``.
 
     ``sites``: the names of all sites. ``on_change_set(id)`` is called after the commit, in a worker
-    thread; it must only wake somebody, and not raise. ``extra_routers`` get the same authentication and
-    strictness; their endpoints raise :class:`Refusal` and take ``CallerDep``. ``intents`` None: they are
-    signed with a key that is kept nowhere. ``validation`` None: no source.
+    thread; it must only wake somebody, and not raise; likewise ``on_write()`` after every write.
+    ``extra_routers`` get the same authentication and strictness; their endpoints raise :class:`Refusal` and
+    take ``CallerDep``. ``intents`` None: they are signed with a key that is kept nowhere. ``validation``
+    None: no source. ``webhook_policy`` None: production's.
     """
     app: FastAPI = FastAPI(
         title="Herald",
@@ -113,6 +120,8 @@ def create_app(
         intents or temporary_service(),
         life or LifePolicy(),
         validation or NoSources(),
+        on_write=on_write,
+        webhooks=webhook_policy or WebhookPolicy(),
     )
     for router in (*ROUTERS, intent_requests.keys_router, *extra_routers):
         app.include_router(router)

@@ -17,6 +17,7 @@ from controller.addressing.tables import AccountRow
 from controller.addressing.validation_view import NoSources, Validation
 from controller.addressing.views import OperationalView
 from controller.store import Store
+from controller.timeline.policy import WebhookPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Context:
     """``sites``: the names of all sites; ``on_change_set`` is called after the commit, in a worker thread.
 
     ``intents`` signs what owners and pairs of operators ask for; ``life``: how long removal takes.
+    ``on_write`` is called after every write likewise. ``webhooks``: where they may go.
     """
 
     store: Store
@@ -34,6 +36,8 @@ class Context:
     intents: IntentService = field(default_factory=temporary_service)
     life: LifePolicy = field(default_factory=LifePolicy)
     validation: Validation = field(default_factory=NoSources)
+    on_write: Callable[[], None] = lambda: None
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)
 
 
 def current_context(request: Request) -> Context:

@@ -28,6 +28,7 @@ from controller.addressing.headers import TakenHeader
 from controller.addressing.present import WhileWriting
 from controller.addressing.subtractive import NamedIntent, Taken, answer_for
 from controller.addressing.tables import AnswerRow, EventRow
+from controller.addressing.telling import tell
 from controller.addressing.times import rfc3339
 from controller.addressing.versions import etag
 from controller.snapshots import outbox
@@ -179,7 +180,7 @@ class Write:
         for event in self._events:
             event.actor, event.origin, event.reason = self.caller.actor, origin, why[:500]
             event.change_set_id = None if event.account_id is None else ids.get(event.account_id)
-            self.session.add(event)
+        tell(self.session, self._events)
         for change_set in made:
             outbox.append(self.session, change_set)
         return made
@@ -272,6 +273,7 @@ class Writer:
                 )
         for change_set_id in made:
             self._context.on_change_set(change_set_id)
+        self._context.on_write()
         return _answer(body, ids, write.etag)
 
     def note(self, work: Callable[[Write], Noted]) -> Noted:

@@ -56,6 +56,10 @@ def serve(
             help="Of each customer's or task's token; operators have 50 times as much. [1200/300]",
         ),
     ] = None,
+    lab: Annotated[
+        bool,
+        typer.Option("--lab", help="Let webhooks go to private addresses; keep notifications in files, too."),
+    ] = False,
 ) -> None:
     """Run the API, the compiler and the roll-outs; SIGHUP reads the certificate again.
 
@@ -88,6 +92,7 @@ def serve(
         inventory=inventory,
         validation=validation,
         front=Front(tls, insecure, rate_limit),
+        lab=lab,
     )
 
 

@@ -28,8 +28,13 @@ from controller.snapshots import store as snapshots
 from controller.snapshots.compile import candidate
 from controller.snapshots.model import ChangeSet, ChunkHash, DamagedChunkError, SnapshotError
 from controller.snapshots.tables import ChangeSetRow, ChunkRow, HeadRow
+from controller.timeline.log import note
+from controller.timeline.show import Entry
 
 REASON_LENGTH = 2000
+
+TOLD = frozenset(SiteState) - {SiteState.PENDING, SiteState.DELIVERED}
+"""The states of a site that accounts are told of: the others last for a moment and say only that it moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,9 @@ def save(session: Session, rollouts: Iterable[Rollout]) -> None:
             continue
         row.state, row.reason, row.modified_at = rollout.state.value, rollout.reason[:REASON_LENGTH], now
         for name, progress in rollout.sites.items():
+            before = session.get(RolloutSiteRow, (rollout.id, name))
+            if progress.state in TOLD and (before is None or before.state != progress.state.value):
+                _tell(session, rollout, name, progress, now)
             session.merge(
                 RolloutSiteRow(
                     rollout_id=rollout.id,
@@ -163,6 +171,25 @@ def save(session: Session, rollouts: Iterable[Rollout]) -> None:
                 )
             )
         outbox.move(session, rollout.change_set_id, _change_set_state(rollout), rollout.reason)
+
+
+def _tell(session: Session, rollout: Rollout, site: str, progress: SiteProgress, now: datetime) -> None:
+    """Put what became of a roll-out at one site into its account's timeline."""
+    note(
+        session,
+        Entry(
+            account_id=rollout.account_id,
+            at=now,
+            kind="operational",
+            type=f"site.{progress.state.value}",
+            object_kind="change_set",
+            object_id=rollout.change_set_id,
+            change_set_id=rollout.change_set_id,
+            site=site,
+            reason=progress.reason,
+            detail={"rollout_id": rollout.id, "wave": progress.wave},
+        ),
+    )
 
 
 def _change_set_state(rollout: Rollout) -> str:

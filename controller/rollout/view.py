@@ -21,7 +21,7 @@ from controller.addressing.views import (
     Provisioning,
     SiteOperational,
 )
-from controller.bgp import Prefix
+from controller.bgp import AsPath, Prefix
 from controller.errors import HeraldError
 from controller.observe.rib import RibRow
 from controller.rollout.machine import FINISHED
@@ -33,6 +33,7 @@ from controller.snapshots import store as snapshots
 from controller.snapshots.model import BgpPrefixObject, BindingObject, SnapshotError
 from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store
+from controller.timeline.sighting import Reading
 
 LOOK_BACK = 200
 """Change-sets of an account that are searched for the newest about an object."""
@@ -69,9 +70,7 @@ class _Account:
 @dataclass(frozen=True, slots=True)
 class _Reading:
     until: float
-    at: str
-    routers: int
-    seen: Mapping[Prefix, frozenset[str]]
+    found: Reading
     reason: str = ""
 
 
@@ -121,10 +120,18 @@ class StoreView:
         if self._read_ribs is None:
             return Observed("unknown", reason="no inventory: this controller can look at no router")
         reading = self._observe(self._read_ribs)
+        found = reading.found
         if reading.reason:
-            return Observed("unknown", at=reading.at, reason=reading.reason)
-        seen = len(reading.seen.get(prefix, frozenset()))
-        return Observed("visible" if seen else "absent", seen, reading.routers, reading.at)
+            return Observed("unknown", at=found.at, reason=reading.reason)
+        seen = len(found.seen.get(prefix, {}))
+        return Observed("visible" if seen else "absent", seen, found.routers, found.at)
+
+    def reading(self) -> Reading | None:
+        """Return what all routers hold, not older than ``OBSERVED_FOR_S``; None when it cannot be read."""
+        if self._read_ribs is None:
+            return None
+        reading = self._observe(self._read_ribs)
+        return None if reading.reason else reading.found
 
     def provisioning(self, account_id: str, binding_id: str) -> Provisioning:
         """Return ``active`` once a majority of the sites hold the binding."""
@@ -183,7 +190,7 @@ class StoreView:
         with self._reader_lock:  # one reading at a time; the others share it
             if self._reading is not None and time.monotonic() < self._reading.until:
                 return self._reading
-            seen: dict[Prefix, set[str]] = {}
+            seen: dict[Prefix, dict[str, AsPath]] = {}
             routers, reason = 0, ""
             at = rfc3339(datetime.now(UTC))
             try:
@@ -193,14 +200,8 @@ class StoreView:
                 rows, reason = [], str(error)
             for row in rows:
                 if row.best:
-                    seen.setdefault(row.prefix, set()).add(row.node)
-            self._reading = _Reading(
-                time.monotonic() + OBSERVED_FOR_S,
-                at,
-                routers,
-                {prefix: frozenset(nodes) for prefix, nodes in seen.items()},
-                reason,
-            )
+                    seen.setdefault(row.prefix, {})[row.node] = row.as_path
+            self._reading = _Reading(time.monotonic() + OBSERVED_FOR_S, Reading(at, routers, seen), reason)
             return self._reading
 
 

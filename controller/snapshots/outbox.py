@@ -10,6 +10,11 @@ from sqlalchemy.orm import Session
 
 from controller.snapshots.model import ChangeSet, SnapshotError
 from controller.snapshots.tables import ChangeSetRow
+from controller.timeline.log import note
+from controller.timeline.show import Entry
+
+OBJECTS_TOLD = 50
+"""How many of a change-set's addresses, and of its removals, the timeline names."""
 
 
 class DamagedChangeSetError(SnapshotError):
@@ -32,6 +37,7 @@ def append(session: Session, change_set: ChangeSet) -> None:
         )
     )
     session.flush()
+    _tell(session, change_set, "queued", change_set.reason, now)
 
 
 def queued(session: Session, limit: int) -> list[ChangeSetRow]:
@@ -51,7 +57,41 @@ def decode(row: ChangeSetRow) -> ChangeSet:
 
 
 def move(session: Session, change_set_id: str, state: str, reason: str) -> None:
-    """Set the state of one change-set; one that is gone is left alone."""
+    """Set the state of one change-set, and tell the account of a new one; one that is gone is left alone."""
     row = session.scalar(select(ChangeSetRow).where(ChangeSetRow.id == change_set_id))
-    if row is not None:
-        row.state, row.reason, row.modified_at = state, reason[:2000], datetime.now(UTC)
+    if row is None:
+        return
+    before, now = row.state, datetime.now(UTC)
+    row.state, row.reason, row.modified_at = state, reason[:2000], now
+    if state != before:
+        try:
+            change_set = decode(row)
+        except DamagedChangeSetError:
+            change_set = ChangeSet(row.id, row.account_id, row.actor, "", "", ())
+        _tell(session, change_set, state, reason, now)
+
+
+def _tell(session: Session, change_set: ChangeSet, state: str, reason: str, now: datetime) -> None:
+    """Put a state of a change-set into its account's timeline, with the addresses that it is about."""
+    puts = [c.prefix or c.bgp_prefix or c.binding for c in change_set.changes]
+    cidrs = list(dict.fromkeys(o.cidr for o in puts if o is not None))
+    removes = [list(c.remove) for c in change_set.changes if c.remove is not None]
+    note(
+        session,
+        Entry(
+            account_id=change_set.account_id,
+            at=now,
+            kind="operational",
+            type=f"change_set.{state}",
+            object_kind="change_set",
+            object_id=change_set.id,
+            change_set_id=change_set.id,
+            actor=change_set.actor,
+            reason=reason,
+            detail={
+                "changes": len(change_set.changes),
+                "cidrs": cidrs[:OBJECTS_TOLD],
+                "removes": removes[:OBJECTS_TOLD],
+            },
+        ),
+    )

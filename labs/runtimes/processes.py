@@ -119,5 +119,5 @@ def agent_spec(
 def serve_spec(sites: Iterable[Site], paths: LabPaths, env: Mapping[str, str]) -> ProcessSpec:
     """Return the controller's process, in the lab's own network, which leads nowhere."""
     named = [word for site in sites for word in ("--site", f"{site.name}={site.agent_socket}")]
-    words = ("serve", "--state-dir", str(paths.state("serve")), "--socket", str(paths.api), *named)
+    words = ("serve", "--state-dir", str(paths.state("serve")), "--socket", str(paths.api), "--lab", *named)
     return ProcessSpec("serve", herald(*words, "--inventory", str(paths.inventory)), env, paths.log("serve"))

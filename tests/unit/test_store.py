@@ -47,7 +47,7 @@ def account(id_: str) -> addressing.AccountRow:
 
 @on_each_store
 def test_migrations_give_exactly_the_tables_that_the_code_has(tmp_path: Path) -> None:
-    for room in ("controller.snapshots.tables", "controller.rollout.tables"):
+    for room in ("controller.snapshots.tables", "controller.rollout.tables", "controller.timeline.tables"):
         importlib.import_module(room)
     where = a_store(tmp_path / "herald.db")
     open_store(where).close()

@@ -1,0 +1,69 @@
+"""Puts entries into the timeline, and deliveries beside them, in the caller's transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from controller.timeline.names import wanted
+from controller.timeline.show import Entry, notification
+from controller.timeline.tables import DeliveryRow, TimelineRow, WebhookRow
+
+REASON_LENGTH = 2000
+
+
+def note(session: Session, entry: Entry) -> int:
+    """Tell the account: add the entry, and a delivery for each enabled webhook that wants it.
+
+    Returns its number. Nothing is sent before the transaction is committed, and nothing is lost after.
+    """
+    has_event = entry.event_seq is not None
+    row = TimelineRow(
+        account_id=entry.account_id,
+        at=entry.at,
+        kind=entry.kind,
+        type=entry.type,
+        object_kind=entry.object_kind,
+        object_id=entry.object_id,
+        prefix_id=entry.prefix_id,
+        change_set_id=entry.change_set_id,
+        site=entry.site,
+        event_seq=entry.event_seq,
+        actor=None if has_event else entry.actor,
+        reason="" if has_event else entry.reason[:REASON_LENGTH],
+        detail={} if has_event else dict(entry.detail),
+    )
+    session.add(row)
+    session.flush()
+    for webhook in _listening(session, entry.account_id):
+        if wanted(webhook.events, entry.type):
+            session.add(delivery(webhook.id, entry.type, notification(entry, row.seq), entry.at))
+    return row.seq
+
+
+def delivery(webhook_id: str, type_: str, body: bytes, now: datetime) -> DeliveryRow:
+    """Return a delivery that is due at once."""
+    return DeliveryRow(
+        id=f"msg_{uuid.uuid4().hex}",
+        webhook_id=webhook_id,
+        type=type_,
+        body=body,
+        state="pending",
+        attempts=0,
+        next_at=now,
+        created_at=now,
+    )
+
+
+def _listening(session: Session, account_id: str) -> Sequence[WebhookRow]:
+    return session.scalars(
+        select(WebhookRow).where(
+            WebhookRow.account_id == account_id,
+            WebhookRow.deleted_at.is_(None),
+            WebhookRow.disabled_at.is_(None),
+        )
+    ).all()
