@@ -52,6 +52,17 @@ Lab = Annotated[
         autocompletion=completion.labs,
     ),
 ]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="HERALD_DATABASE",
+        help="The store: postgresql://USER@HOST/DATABASE (the password from PGPASSWORD or ~/.pgpass), or a "
+        "SQLite file; STATE_DIR/herald.db if left out.",
+        show_envvar=True,
+    ),
+]
 Account = Annotated[
     str | None,
     typer.Option(

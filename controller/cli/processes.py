@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from controller.cli.options import Database
+
 StateDir = Annotated[Path, typer.Option("--state-dir", help="Where it keeps what must survive a restart.")]
 Socket = Annotated[Path, typer.Option("--socket", help="The unix socket to serve on.")]
 Site = Annotated[str, typer.Option("--site", help="The site's name.")]
@@ -25,6 +27,7 @@ def serve(
     listen: Annotated[
         str | None, typer.Option("--listen", metavar="HOST:PORT", help="Serve on TCP instead.")
     ] = None,
+    database: Database = None,
     site: Annotated[
         list[str] | None,
         typer.Option("--site", metavar="NAME=AGENT_SOCKET", help="A site and its agent; give one for each."),
@@ -67,6 +70,7 @@ def serve(
     Examples:
       herald serve --state-dir /var/lib/herald --socket /run/herald/api.sock --site ams=/run/ams.sock
       herald serve --state-dir DIR --listen 192.0.2.1:8443 --tls-cert api.pem --tls-key api.key
+      herald serve --state-dir DIR --listen 127.0.0.1:8080 --database postgresql://herald@db1/herald
     """
     if (socket is None) == (listen is None):
         raise typer.BadParameter("give one of them", param_hint="--socket or --listen")
@@ -93,6 +97,7 @@ def serve(
         validation=validation,
         front=Front(tls, insecure, rate_limit),
         lab=lab,
+        database=database,
     )
 
 

@@ -28,7 +28,9 @@ from controller.snapshots.tables import ChunkRow
 from controller.store import Store, open_store
 from controller.transport.http import HttpSiteLink
 from tests.fake_agent import FakeAgent
+from tests.stores import a_store
 
+pytestmark = pytest.mark.stores
 DEADLINE_S = 20.0
 NUMBERS = itertools.count(1)
 ACME, GLOBEX = Prefix("192.0.2.0/24"), Prefix("198.51.100.0/24")
@@ -56,7 +58,7 @@ class Controller:
     """One life of the driver over a database."""
 
     def __init__(self, path: Path, agents: dict[str, Path]) -> None:
-        self.store: Store = open_store(path)
+        self.store: Store = open_store(a_store(path))
         self.driver = Driver(
             self.store, {site: HttpSiteLink(site, str(socket)) for site, socket in agents.items()}
         )
@@ -267,7 +269,7 @@ def test_a_status_from_before_a_receipt_is_not_believed(folder: Path) -> None:
 
 
 def test_a_generation_is_never_given_twice(folder: Path) -> None:
-    store = open_store(folder / "herald.db")
+    store = open_store(a_store(folder / "herald.db"))
     with store.write() as session:
         assert records.reserve_generations(session, "site1", 0, 4) == range(1, 5)
     with store.write() as session:
@@ -321,7 +323,7 @@ def test_a_conflict_at_one_site_fails_there_and_leaves_it_alone(folder: Path) ->
 
 def test_what_was_accepted_and_not_begun_goes_on_after_a_restart(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
-        store = open_store(db)
+        store = open_store(a_store(db))
         queued = onboard("acme", ACME)
         with store.write() as session:
             outbox.append(session, queued)
@@ -334,7 +336,7 @@ def test_what_was_accepted_and_not_begun_goes_on_after_a_restart(folder: Path) -
 
 def test_what_was_begun_and_not_delivered_goes_on_after_a_restart(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
-        store = open_store(db)
+        store = open_store(a_store(db))
         begun = onboard("acme", ACME)
         with store.write() as session:
             records.join_sites(session, ["site1", "site2"])
@@ -428,7 +430,7 @@ def test_an_agent_of_another_site_is_given_nothing(folder: Path) -> None:
 
 def test_a_damaged_chunk_is_found_by_its_hash_and_not_sent(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
-        store = open_store(db)
+        store = open_store(a_store(db))
         begun = onboard("acme", ACME)
         with store.write() as session:
             records.join_sites(session, ["site1", "site2"])

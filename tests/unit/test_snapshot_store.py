@@ -15,11 +15,14 @@ from controller.snapshots.model import Change, ChangeSet, ChunkHash, DamagedChun
 from controller.snapshots.store import UnknownSnapshotError
 from controller.snapshots.tables import ChangeSetRow, ChunkRow
 from controller.store import Store, open_store
+from tests.stores import a_store
+
+pytestmark = pytest.mark.stores
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path / "herald.db")
+    return open_store(a_store(tmp_path / "herald.db"))
 
 
 def commit(store: Store, number: int, account: str, cidr: str) -> str:
