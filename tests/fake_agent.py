@@ -13,8 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from controller.bgp import Prefix
+from controller.observe.rib import RibRow
 from controller.snapshots.model import Chunk, ChunkHash, decode_chunk
 from controller.snapshots.projection import project
+from controller.transport.errors import TransportUnreachableError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
 from controller.transport.messages import Command, MachineStatus, Receipt, SiteStatus, Waiting
 
@@ -45,8 +47,8 @@ class FakeAgent:
         self.may_decide = opened()
         self.may_tell = opened()
         """While clear, a status is written but not handed out."""
-        self._version = 1
-        self._changed = asyncio.Event()
+        self.version = 1
+        self.changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._server: asyncio.Task[None] | None = None
 
@@ -79,23 +81,23 @@ class FakeAgent:
 
     def touch(self) -> None:
         """Something in the status has changed."""
-        self._version += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self.version += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     async def _commands(self, request: Request) -> Response:
         command = await read_body(request, Command)
         self.commands.append(command)
         self.asked.set()
         await self.may_decide.wait()
-        receipt = self._decide(command)
+        receipt = self.decide(command)
         self.touch()
         if self.loses_receipts:
             self.loses_receipts = False
             return problem(500, "the receipt is lost")
         return json_response(receipt)
 
-    def _decide(self, command: Command) -> Receipt:
+    def decide(self, command: Command) -> Receipt:
         held = self.accounts.get(command.account_id)
         if command.generation <= self.generation:
             return Receipt(self.site, self.generation, "stale", "an older generation", held)
@@ -111,8 +113,8 @@ class FakeAgent:
 
     async def _status(self, request: Request) -> Response:
         after, wait = int(request.query_params["after"]), float(request.query_params["wait"])
-        changed = self._changed
-        if self._version <= after and wait > 0 and not self._stop.is_set():
+        changed = self.changed
+        if self.version <= after and wait > 0 and not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), wait)
         written = self.status()
@@ -124,7 +126,7 @@ class FakeAgent:
         waiting = tuple(Waiting(p, why) for p, why in self.waiting.items() if p in routes)
         return SiteStatus(
             site=self.site,
-            version=self._version,
+            version=self.version,
             generation=self.generation,
             epoch="e1",
             accounts=dict(self.accounts),
@@ -139,3 +141,42 @@ class FakeAgent:
 
     async def _adj_rib_out(self, _: Request) -> Response:
         return Response(msgspec.json.encode([]), media_type="application/json")
+
+
+class MemoryLink:
+    """A link to a FakeAgent in the same process, for tests of very many histories; ``up`` as a network is."""
+
+    def __init__(self, agent: FakeAgent) -> None:
+        self.agent = agent
+        self.up = True
+
+    def go(self, up: bool) -> None:
+        """Connect or cut; what hangs on the link ends now."""
+        self.up = up
+        self.agent.touch()
+
+    async def deliver(self, command: Command) -> Receipt:
+        self._reach()
+        self.agent.commands.append(command)
+        receipt = self.agent.decide(command)
+        self.agent.touch()
+        return receipt
+
+    async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
+        self._reach()
+        if self.agent.version <= after and wait > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):  # wait_for may swallow a cancellation (CPython 3.11)
+                    await self.agent.changed.wait()
+        self._reach()
+        return self.agent.status()
+
+    async def adj_rib_out(self) -> list[RibRow]:
+        return []
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _reach(self) -> None:
+        if not self.up:
+            raise TransportUnreachableError(f"the agent of {self.agent.site} cannot be reached")

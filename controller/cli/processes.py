@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
+    *,
     state_dir: StateDir,
     *,
     socket: Annotated[Path | None, typer.Option("--socket", help="Serve on this unix socket.")] = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from controller.bgp import Prefix
@@ -22,13 +22,20 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Send nothing: the site holds a chunk that this controller never made."""
+    """Send nothing: the site holds a chunk that this store never made, or never sent it (``foreign``)."""
 
     hash: ChunkHash
+    foreign: bool = False
 
     @property
     def reason(self) -> str:
         """Say it to a person."""
+        if self.foreign:
+            return (
+                f"conflict: the site holds chunk {self.hash[:12]} by a command that this store never gave "
+                "(is its database an older copy?): nothing was sent and nothing withdrawn; restore the newer "
+                "database, or let a person decide what the site is to have"
+            )
         return (
             f"conflict: the site holds chunk {self.hash[:12]}, which this controller does not know "
             "(is its database new, or an older copy?): nothing was sent and nothing withdrawn; restore the "
@@ -45,17 +52,36 @@ class Footprint:
 
 
 def next_move(
-    target: ChunkHash | None, held: ChunkHash | None, known: Container[str]
+    target: ChunkHash | None, held: ChunkHash | None, known: Container[str], *, foreign: bool = False
 ) -> Move | Unknown | None:
     """Return what to do about one account at one site; None: nothing.
 
     Without a target nothing is ever sent: a controller that knows nothing of an account must not touch it.
+    ``foreign``: what the site holds came by a command that this store never gave. A chunk that is known all
+    the same (advertised, withdrawn, advertised again: the first and the last are equal) says nothing then.
     """
     if target is None or target == held:
         return None
     if held is not None and held not in known:
         return Unknown(held)
+    if held is not None and foreign:
+        return Unknown(held, foreign=True)
     return Move(held, target)
+
+
+def foreign_chunks(
+    held: Mapping[str, ChunkHash], generation: int, given: int, *trees: Mapping[str, ChunkHash]
+) -> dict[str, ChunkHash]:
+    """Return the accounts' chunks at a site that this store did not bring there.
+
+    ``generation`` is the site's, ``given`` the highest that this store ever gave it. As long as the former
+    does not exceed the latter, every command that the site carried out is in this store's own past, and what
+    it holds is older than its target. Beyond that the store is an older copy, or another one: only what
+    equals one of ``trees`` (what this store wants there, or wanted when it was opened) is where it thinks.
+    """
+    if generation <= given:
+        return {}
+    return {a: h for a, h in held.items() if all(tree.get(a) != h for tree in trees)}
 
 
 def footprint(old: Chunk | None, new: Chunk) -> Footprint:
@@ -80,12 +106,15 @@ def judge(
     held: ChunkHash | None,
     known: Container[str],
     changed: Footprint,
+    foreign: bool = False,
 ) -> tuple[SiteEvent, str]:
     """Return what ``status`` says of a roll-out to ``to_hash``.
 
     ``held``: what the site has of the account (its newest receipt may be newer than the status);
-    ``later``: the chunks of the account's later roll-outs.
+    ``later``: the chunks of the account's later roll-outs; ``foreign`` as in :func:`next_move`.
     """
+    if foreign and held is not None:
+        return SiteEvent.CONFLICTED, Unknown(held, foreign=held in known).reason
     if held == to_hash:
         if status.accounts.get(account_id) != to_hash:
             return SiteEvent.ACCEPTED, ""  # the receipt is newer than the status

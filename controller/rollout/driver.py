@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NoReturn
 
 import structlog
 
 from controller.rollout import records
+from controller.rollout.conflicts import Conflicts, Settled
 from controller.rollout.delivery import Unknown, judge, next_move
 from controller.rollout.machine import (
     DeadlinePassed,
@@ -30,6 +31,7 @@ from controller.rollout.supervise import keep_running
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import ChunkHash
 from controller.store import Store
+from controller.transport.messages import SiteStatus
 from controller.transport.protocol import SiteLink
 
 log = structlog.get_logger()
@@ -47,6 +49,7 @@ class Driver:
     ) -> None:
         self.store = store
         self.sites = {site: SiteFollower(site, link, self) for site, link in links.items()}
+        self.conflicts = Conflicts(store)
         self.ending = False
         self._known: set[str] = set()
         self._clock = clock
@@ -146,7 +149,8 @@ class Driver:
         answering = [f for f in self.sites.values() if f.view.reachable]
         whys = []
         for follower in answering:
-            move = next_move(_ANY, follower.held.get(account_id), self._known)
+            foreign = self.is_foreign(follower.site, account_id)
+            move = next_move(_ANY, follower.held.get(account_id), self._known, foreign=foreign)
             if not isinstance(move, Unknown):
                 return None
             whys.append(f"{follower.site}: {move.reason}")
@@ -190,8 +194,24 @@ class Driver:
         """What the site is to have, by account."""
         return self._targets[site]
 
+    def given(self, site: str) -> int:
+        """The highest generation that this store has given the site."""
+        return self.conflicts.given(site)
+
+    def is_foreign(self, site: str, account_id: str) -> bool:
+        """Whether the site holds the account's chunk by a command that this store never gave."""
+        return account_id in self.conflicts.at(site)
+
+    async def recognise(self, status: SiteStatus) -> None:
+        """Keep that a site was given commands that this store does not know; none of it is ever undone."""
+        stale = await self.conflicts.recognise(status, self._targets[status.site])
+        for change_set_id, account_id in stale.items():
+            self._announce(change_set_id, account_id)
+
     def heard(self, site: str) -> None:
         """Judge every roll-out that is open by what the site says now."""
+        if self.conflicts.settle(site, self.sites[site].held, self._targets[site]):
+            self._to_save.set()
         for account_id in list(self._order):
             self._judge(site, account_id)
 
@@ -227,11 +247,7 @@ class Driver:
     async def reserve(self, site: str, floor: int, count: int) -> range:
         """Generations that were never given, all above ``floor``, kept on disk."""
 
-        def reserve() -> range:
-            with self.store.write() as session:
-                return records.reserve_generations(session, site, floor, count)
-
-        return await asyncio.to_thread(reserve)
+        return await self.conflicts.reserve(site, floor, count)
 
     # -- the machines -------------------------------------------------------------------------------
 
@@ -258,6 +274,7 @@ class Driver:
                 held=follower.held.get(account_id),
                 known=self._known,
                 changed=tracked.footprint,
+                foreign=self.is_foreign(site, account_id),
             )
             later.add(rollout.to_hash)
             self._step(tracked, SiteHeard(site, event, reason))
@@ -299,7 +316,8 @@ class Driver:
             ahead = [t.rollout.deadline for t in self._open.values() if t.rollout.deadline is not None]
             timeout = max(0.0, min(ahead) - self._clock()) if ahead else None
             try:
-                await asyncio.wait_for(self._deadline_moved.wait(), timeout)
+                async with asyncio.timeout(timeout):  # wait_for may swallow a cancellation (CPython 3.11)
+                    await self._deadline_moved.wait()
             except TimeoutError:
                 continue
 
@@ -311,6 +329,7 @@ class Driver:
             self._known.update(records.known_chunks(session))
             for site in self.sites:
                 self._targets[site] = records.targets(session, site)
+            self.conflicts.load(session, self._targets)
             for tracked in records.load_open(session):
                 self._track(tracked)
 
@@ -322,22 +341,26 @@ class Driver:
     async def _record(self) -> None:
         self._to_save.clear()
         batch, self._unsaved = self._unsaved, {}
-        if not batch:
+        settled = self.conflicts.take_settled()
+        if not batch and not settled:
             return
         saved = False
         try:
-            await asyncio.to_thread(self._save, batch)
+            await asyncio.to_thread(self._save, batch, settled)
             saved = True
         finally:
             if not saved:  # nothing is lost: newer states win, and it is tried again
                 self._unsaved = batch | self._unsaved
+                self.conflicts.put_back(settled)
                 self._to_save.set()
         for rollout in batch.values():
             self._announce(rollout.change_set_id, rollout.account_id)
 
-    def _save(self, batch: Mapping[str, Rollout]) -> None:
+    def _save(self, batch: Mapping[str, Rollout], settled: Iterable[Settled]) -> None:
         with self.store.write() as session:
             records.save(session, batch.values())
+            for site, account_id, generation in settled:
+                records.forget_conflict(session, site, account_id, generation)
 
     def _announce(self, change_set_id: str, account_id: str) -> None:
         for event in self._watchers.get(change_set_id, ()):

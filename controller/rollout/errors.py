@@ -3,6 +3,7 @@
 ::
 
     RolloutError
+    ├── StoreReplacedError      an older copy of the store was restored under a running controller
     ├── UnknownChangeSetError   no change-set has that id
     ├── UnknownSiteError        no site is called that
     └── WrongSiteError          the agent at a site's address says that it is another site
@@ -15,6 +16,10 @@ from controller.errors import HeraldError
 
 class RolloutError(HeraldError):
     """Root of the errors of this package."""
+
+
+class StoreReplacedError(RolloutError):
+    """The store knows less than this process has written into it; nothing more is sent."""
 
 
 class UnknownChangeSetError(RolloutError):

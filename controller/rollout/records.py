@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.rollout.delivery import Footprint, footprint
+from controller.rollout.errors import StoreReplacedError
 from controller.rollout.machine import (
     OVER,
     Deliver,
@@ -22,7 +23,13 @@ from controller.rollout.machine import (
     plan,
     step,
 )
-from controller.rollout.tables import RolloutRow, RolloutSiteRow, SiteRow, SiteTreeRow
+from controller.rollout.tables import (
+    RolloutRow,
+    RolloutSiteRow,
+    SiteConflictRow,
+    SiteRow,
+    SiteTreeRow,
+)
 from controller.snapshots import outbox
 from controller.snapshots import store as snapshots
 from controller.snapshots.compile import candidate
@@ -272,12 +279,52 @@ def known_chunks(session: Session) -> set[str]:
     return set(session.scalars(select(ChunkRow.hash)))
 
 
-def reserve_generations(session: Session, site: str, floor: int, count: int) -> range:
-    """Return ``count`` generations of a site that nobody was given, all above ``floor``; kept at once."""
+def given_generations(session: Session) -> dict[str, int]:
+    """Return the highest generation that this store has given each site."""
+    return {row.name: row.generation for row in session.scalars(select(SiteRow))}
+
+
+def conflicts(session: Session) -> list[SiteConflictRow]:
+    """Return what sites hold by commands that this store never gave."""
+    return list(
+        session.scalars(select(SiteConflictRow).order_by(SiteConflictRow.site, SiteConflictRow.account_id))
+    )
+
+
+def record_foreign(
+    session: Session, site: str, generation: int, foreign: Mapping[str, ChunkHash], now: datetime
+) -> None:
+    """Keep that a site has commands up to ``generation``, which this store never gave, and what they left."""
+    row = session.get_one(SiteRow, site)
+    row.generation = max(row.generation, generation)
+    for account_id, hash_ in foreign.items():
+        session.merge(
+            SiteConflictRow(site=site, account_id=account_id, hash=hash_, generation=generation, since=now)
+        )
+
+
+def forget_conflict(session: Session, site: str, account_id: str, generation: int) -> None:
+    """Remove a conflict that had ended at that generation of the site; a newer one stays."""
+    row = session.get(SiteConflictRow, (site, account_id))
+    if row is not None and row.generation <= generation:
+        session.delete(row)
+
+
+def reserve_generations(session: Session, site: str, floor: int, count: int, *, given: int = 0) -> range:
+    """Return ``count`` generations of a site that nobody was given, all above ``floor``; kept at once.
+
+    Reserve one only for a command whose target is kept already: that is what ``foreign_chunks`` stands on.
+    Raises :class:`StoreReplacedError` when the store does not know of ``given``, which was reserved before.
+    """
     row = session.get(SiteRow, site)
     if row is None:
         row = SiteRow(name=site, generation=0)
         session.add(row)
+    if row.generation < given:
+        raise StoreReplacedError(
+            f"the store says that {site} was given {row.generation} commands, and it was given {given}: an "
+            "older copy was restored under a running controller; nothing is sent until herald serve restarts"
+        )
     first = max(row.generation, floor) + 1
     row.generation = first + count - 1
     session.flush()

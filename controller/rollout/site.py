@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import NoReturn, Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from controller.rollout.errors import WrongSiteError
 from controller.rollout.machine import SiteEvent
 from controller.rollout.records import Target
 from controller.snapshots.model import ChunkHash, DamagedChunkError
+from controller.store import StoreUnavailableError
 from controller.transport.errors import TransportError
 from controller.transport.messages import Command, Receipt, SiteStatus
 from controller.transport.protocol import SiteLink
@@ -30,7 +32,11 @@ POLL_S = 10.0
 """Seconds that a long poll of a status lasts."""
 
 GENERATIONS_AT_ONCE = 16
-"""Generations are reserved on disk in blocks: one write for many commands; a crash leaves a gap."""
+"""Generations are reserved on disk for the commands that are to be sent next: one write for many.
+
+Each is for one target, which is on disk already: so a copy of the store that knows of the generation knows
+of the target, too, and a site with a higher one than the store knows of shows that the store is older.
+"""
 
 log = structlog.get_logger()
 
@@ -59,6 +65,18 @@ class Book(Protocol):
 
     def targets(self, site: str) -> Mapping[str, Target]:
         """What the site is to have, by account."""
+        ...
+
+    def given(self, site: str) -> int:
+        """The highest generation that this store has given the site."""
+        ...
+
+    def is_foreign(self, site: str, account_id: str) -> bool:
+        """Whether the site holds the account's chunk by a command that this store never gave."""
+        ...
+
+    async def recognise(self, status: SiteStatus) -> None:
+        """Keep that the site was given commands that this store does not know."""
         ...
 
     def heard(self, site: str) -> None:
@@ -96,7 +114,7 @@ class SiteFollower:
         self._book = book
         self._dirty: dict[str, None] = {}  # accounts to look at, in order
         self._wake = asyncio.Event()
-        self._generations: Iterator[int] = iter(())
+        self._generations: dict[str, tuple[ChunkHash, int]] = {}  # by account, each for one target
         self._given = 0  # the newest generation that was journalled
         self._receipts = 0
         self._refused: dict[str, ChunkHash] = {}
@@ -116,11 +134,10 @@ class SiteFollower:
         while True:
             receipts = self._receipts
             try:
-                status = await self.link.status(after=version, wait=POLL_S if version else 0.0)
-                self._same_site(status.site)
-            except (TransportError, WrongSiteError) as error:
+                status = await self._status(version, POLL_S if version else 0.0)
+            except (TransportError, WrongSiteError, StoreUnavailableError) as error:
                 failures, version = failures + 1, 0
-                self._lost(str(error))
+                self._lost(_why(error))
                 await asyncio.sleep(delay_s(failures, random.random()))
                 continue
             failures = 0
@@ -128,6 +145,19 @@ class SiteFollower:
                 continue  # it was written before a receipt that is here already: ask again
             version = status.version
             self._heard(status)
+
+    async def _status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
+        """Return the site's status; nothing of it is believed before what it shows of others is kept.
+
+        Raises :class:`TransportError`, :class:`WrongSiteError`, :class:`StoreUnavailableError`.
+        """
+        status = await self.link.status(after=after, wait=wait)
+        self._same_site(status.site)
+        while not status.fault and status.generation > self._book.given(self.site):
+            await self._book.recognise(status)
+            status = await self.link.status()  # it may have changed meanwhile
+            self._same_site(status.site)
+        return status
 
     def _heard(self, status: SiteStatus) -> None:
         if status.fault:  # what it says it holds is not what it has: it is given nothing
@@ -173,10 +203,9 @@ class SiteFollower:
     async def _ask(self) -> bool:
         """Ask for the status at once, after a delivery that failed while a long poll may still hang."""
         try:
-            status = await self.link.status()
-            self._same_site(status.site)
-        except (TransportError, WrongSiteError) as error:
-            self._lost(str(error))
+            status = await self._status()
+        except (TransportError, WrongSiteError, StoreUnavailableError) as error:
+            self._lost(_why(error))
             return False
         self._heard(status)
         return self.view.reachable is True
@@ -187,7 +216,8 @@ class SiteFollower:
         wanted = None if target is None else target.hash
         if wanted is not None and self._refused.get(account_id) == wanted:
             return True
-        move = next_move(wanted, self.held.get(account_id), self._book.known)
+        foreign = self._book.is_foreign(self.site, account_id)
+        move = next_move(wanted, self.held.get(account_id), self._book.known, foreign=foreign)
         if isinstance(move, Unknown):
             self._book.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
             return True
@@ -200,9 +230,9 @@ class SiteFollower:
         except DamagedChunkError as error:
             self._refuse(account_id, move, str(error))
             return True
-        except (TransportError, WrongSiteError) as error:
+        except (TransportError, WrongSiteError, StoreUnavailableError) as error:
             self._mark(account_id)
-            self._lost(str(error))
+            self._lost(_why(error))
             return False
         finally:
             self.in_flight = None
@@ -211,7 +241,7 @@ class SiteFollower:
     async def _command(self, account_id: str, move: Move, rollout_id: str) -> Command:
         return Command(
             site=self.site,
-            generation=await self._generation(),
+            generation=await self._generation(account_id, move.to_hash),
             rollout_id=rollout_id,
             account_id=account_id,
             from_hash=move.from_hash,
@@ -219,16 +249,19 @@ class SiteFollower:
             chunk=await self._book.body(move.to_hash),
         )
 
-    async def _generation(self) -> int:
-        """Return a generation above all that this controller gave and all that the agent has."""
+    async def _generation(self, account_id: str, to_hash: ChunkHash) -> int:
+        """Return a generation above all that the agent has, reserved for this very target."""
         status = self.view.status
         floor = max(self._given, 0 if status is None else status.generation)
-        for generation in self._generations:
-            if generation > floor:
-                return generation
-        reserved = await self._book.reserve(self.site, floor, GENERATIONS_AT_ONCE)
-        self._generations = iter(reserved)
-        return next(self._generations)
+        target, generation = self._generations.pop(account_id, (None, 0))
+        if target == to_hash and generation > floor:
+            return generation
+        targets = self._book.targets(self.site)
+        next_ones = [a for a in islice(self._dirty, GENERATIONS_AT_ONCE - 1) if a in targets]
+        wanted = {account_id: to_hash} | {a: targets[a].hash for a in next_ones if a != account_id}
+        reserved = await self._book.reserve(self.site, floor, len(wanted))
+        self._generations = {a: (h, g) for (a, h), g in zip(wanted.items(), reserved, strict=True)}
+        return self._generations.pop(account_id)[1]
 
     async def _receive(self, account_id: str, move: Move, receipt: Receipt) -> bool:
         self._receipts += 1
@@ -242,13 +275,8 @@ class SiteFollower:
         if receipt.outcome == "refused":
             self._refuse(account_id, move, receipt.reason or "the agent refused it")
             return True
-        if receipt.outcome == "conflict":
-            self.held.pop(account_id, None)
-            if receipt.current_hash is not None:
-                self.held[account_id] = receipt.current_hash
-        else:  # stale: the agent has a higher generation than its last status said
-            self._given = max(self._given, receipt.generation)
-            self._generations = iter(())
+        # Conflict, or stale: the site is not where its last status said. Somebody else may command it, too.
+        await self._ask()
         self._mark(account_id)
         return False
 
@@ -261,3 +289,8 @@ class SiteFollower:
             raise WrongSiteError(
                 f"the agent dialled as {self.site} says that it is {said}: check --site; it is given nothing"
             )
+
+
+def _why(error: Exception) -> str:
+    """Say it to customers, too: they are not told where our store is."""
+    return "the store cannot be used now" if isinstance(error, StoreUnavailableError) else str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from controller.store import Base, UtcDateTime
@@ -46,12 +46,32 @@ class RolloutSiteRow(Base):
 
 
 class SiteRow(Base):
-    """A site, and the highest generation that this controller has given it (kept before it is sent)."""
+    """A site, and the highest generation that this store has given it.
+
+    It is kept before the command is sent, and no higher: a site that has a higher one was given commands
+    that this store does not know.
+    """
 
     __tablename__ = "sites"
 
     name: Mapped[str] = mapped_column(SITE, primary_key=True)
-    generation: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class SiteConflictRow(Base):
+    """A chunk that a site got by a command which this store never gave: from a newer copy of it, or another.
+
+    As long as the row stands, nothing that would replace the chunk is sent (``rollout.delivery``).
+    ``generation``: the site's, when it was found.
+    """
+
+    __tablename__ = "site_conflicts"
+
+    site: Mapped[str] = mapped_column(SITE, ForeignKey("sites.name"), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID, primary_key=True)
+    hash: Mapped[str] = mapped_column(HASH)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SiteTreeRow(Base):

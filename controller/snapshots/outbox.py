@@ -46,6 +46,12 @@ def queued(session: Session, limit: int) -> list[ChangeSetRow]:
     return list(session.scalars(rows))
 
 
+def all_queued(session: Session) -> dict[str, str]:
+    """Return the accounts of the change-sets that wait, by change-set, oldest first."""
+    rows = select(ChangeSetRow.id, ChangeSetRow.account_id).where(ChangeSetRow.state == "queued")
+    return {row.id: row.account_id for row in session.execute(rows.order_by(ChangeSetRow.seq))}
+
+
 def decode(row: ChangeSetRow) -> ChangeSet:
     """Return a row's change-set; raises :class:`DamagedChangeSetError`."""
     try:

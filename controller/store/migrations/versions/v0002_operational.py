@@ -1,4 +1,4 @@
-"""The operational state: change-sets, chunks, snapshots, the head; roll-outs and the sites' trees."""
+"""The operational state: change-sets, chunks, snapshots, the head; roll-outs, the sites' trees, conflicts."""
 
 from __future__ import annotations
 
@@ -110,8 +110,18 @@ def _rollouts() -> None:
     op.create_table(
         "sites",
         sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_sites"),
+    )
+    op.create_table(
+        "site_conflicts",
+        sa.Column("site", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["site"], ["sites.name"], name="fk_site_conflicts_site_sites"),
+        sa.PrimaryKeyConstraint("site", "account_id", name="pk_site_conflicts"),
     )
     op.create_table(
         "site_trees",
