@@ -6,6 +6,7 @@ on each of them; nothing else is to be done. :func:`a_store` says where the stor
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,13 @@ class Stores:
         if path not in self._used:
             self._used[path] = self._empty() if self._free else self.server.create(template=TEMPLATE)
         return self.server.url(self._used[path])
+
+    def copy(self, path: Path, to: Path) -> None:
+        """Make the store of ``to`` a copy of the store of ``path``, which nobody has open."""
+        if self.kind == "sqlite":
+            shutil.copy(path, to)
+        else:
+            self._used[to] = self.server.create(template=self._used[path])
 
     def _empty(self) -> str:
         name = self._free.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -66,6 +67,14 @@ def toggled(account: str, part: int, advertised: bool) -> Change:
             f"{account}-g{part}", f"{account}-p", PARTS[account][part], None, advertised
         )
     )
+
+
+@functools.cache
+def an_empty_database() -> bytes:
+    """Migrations cost more than a whole history."""
+    with tempfile.TemporaryDirectory() as folder:
+        open_store(Path(folder) / "herald.db").close()
+        return (Path(folder) / "herald.db").read_bytes()
 
 
 @dataclass
@@ -195,13 +204,26 @@ def do(life: Life, step: Step) -> None:
         life.world.links[whose].go(what == "up")
 
 
-@settings(max_examples=15)
+OFF, ON, OTHER = (
+    ("toggle", "acme", 0, False),
+    ("toggle", "acme", 0, True),
+    ("toggle", "acme", 1, True),
+)
+
+
+@settings(max_examples=12)
+@example([OFF], [], [ON], set(), [OTHER])  # what the site holds now, the copy knows from before
+@example([OFF], [], [ON], {"site1"}, [OTHER, ("restart", "", 0, False), OTHER])
+@example([OFF], [], [ON], set(), [("restart", "", 0, False), OTHER])
+@example([], [OFF], [ON], set(), [OTHER])  # the copy has the withdrawal under way
+@example([("down", "site1", 0, False)], [OFF], [("up", "site1", 0, False), ON], {"site2"}, [OTHER])
 @given(before=HISTORY, at_once=HISTORY, since=HISTORY, down=st.sets(st.sampled_from(SITES)), after=AFTERWARDS)
 def test_an_older_copy_restored_withdraws_nothing(
     before: list[Step], at_once: list[Step], since: list[Step], down: set[str], after: list[Step]
 ) -> None:
     """``at_once`` are steps on which the copy is taken, so that it has roll-outs under way."""
     folder = Path(tempfile.mkdtemp(prefix="herald-shrink-"))
+    (folder / "herald.db").write_bytes(an_empty_database())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backoff, "LONGEST_S", 0.002)
         try:
