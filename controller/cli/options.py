@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,6 +63,10 @@ Database = Annotated[
         "SQLite file; STATE_DIR/herald.db if left out.",
         show_envvar=True,
     ),
+]
+StoreDir = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="The state directory whose herald.db is the store."),
 ]
 Account = Annotated[
     str | None,

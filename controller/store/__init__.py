@@ -14,6 +14,7 @@ from controller.store.errors import (
     NestedWriteError,
     StoreAddressError,
     StoreError,
+    StoreInUseError,
     StoreUnavailableError,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "StoreAddress",
     "StoreAddressError",
     "StoreError",
+    "StoreInUseError",
     "StoreUnavailableError",
     "UtcDateTime",
     "open_store",

@@ -6,13 +6,14 @@ connections for readers.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
@@ -25,8 +26,9 @@ from controller.store.migrate import migrate
 class Store:
     """The open database; safe to use from several threads, a session from one at a time."""
 
-    def __init__(self, address: StoreAddress, engine: Engine) -> None:
+    def __init__(self, address: StoreAddress, engine: Engine, holding: int | None = None) -> None:
         self.address = address
+        self._holding = holding  # the lock on a SQLite store
         self._engine = engine
         reading, writing = engine, engine.execution_options(herald_write=True)
         if address.kind == "postgresql":
@@ -67,7 +69,15 @@ class Store:
 
     def close(self) -> None:
         """Close all connections; sessions that are still in use end first."""
-        self._engine.dispose()
+        _let_go(self._engine, self._holding)
+        self._holding = None
+
+    def is_durable(self) -> bool:
+        """Tell whether the server writes commits through to its disk (``fsync``); SQLite always does."""
+        if self.address.kind == "sqlite":
+            return True
+        with self.read() as session:
+            return bool(session.scalar(text("SELECT current_setting('fsync') = 'on'")))
 
 
 def open_store(where: StoreAddress | Path | str) -> Store:
@@ -79,21 +89,28 @@ def open_store(where: StoreAddress | Path | str) -> Store:
     address = store_address(where)
     dialect = _dialect(address.kind)
     engine: Engine = dialect.make_engine(address)
+    holding = None if address.path is None else dialect.lock(address.path)
     try:
         if address.kind == "postgresql":
             dialect.check_server(engine)
         migrate(engine)
     except DatabaseError as error:
-        engine.dispose()
+        _let_go(engine, holding)
         if dialect.is_away(error.orig):
             raise StoreUnavailableError(f"cannot open the database {address}: {_says(error)}") from error
         if address.kind == "postgresql":
             raise StoreError(f"cannot use the database {address}: {_says(error)}") from error
         raise StoreError(f"{address} is not a database of Herald's ({error.orig}): move it away") from error
     except StoreError:
-        engine.dispose()
+        _let_go(engine, holding)
         raise
-    return Store(address, engine)
+    return Store(address, engine, holding)
+
+
+def _let_go(engine: Engine, holding: int | None) -> None:
+    engine.dispose()
+    if holding is not None:
+        os.close(holding)
 
 
 @contextmanager

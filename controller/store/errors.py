@@ -6,6 +6,7 @@
     ├── DatabaseVersionError    it was written by another release
     ├── NestedWriteError        a bug: a write inside a write of the same thread
     ├── StoreAddressError       neither a path nor a URL that Herald can use
+    ├── StoreInUseError         somebody has it open
     └── StoreUnavailableError   locked, full, unreadable or not there: try again
 """
 
@@ -28,6 +29,10 @@ class NestedWriteError(StoreError):
 
 class StoreAddressError(StoreError):
     """What was given names no store."""
+
+
+class StoreInUseError(StoreError):
+    """A process has the store open, and this cannot be done under it."""
 
 
 class StoreUnavailableError(StoreError):

@@ -6,13 +6,16 @@ Writes begin with ``BEGIN IMMEDIATE``: a read lock that is upgraded ignores ``bu
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from controller.store.address import StoreAddress
-from controller.store.errors import StoreUnavailableError
+from controller.store.errors import StoreInUseError, StoreUnavailableError
 
 BUSY_TIMEOUT_S = 10
 """Seconds to wait for another process's write lock."""
@@ -66,6 +69,27 @@ def make_engine(address: StoreAddress) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def lock(path: Path, *, alone: bool = False) -> int:
+    """Hold the lock that says that a store is open, until the returned descriptor is closed.
+
+    ``alone``: that nobody else has it open. Raises :class:`StoreInUseError`. It is a file of its own: closing
+    any descriptor of the database's file would drop SQLite's locks.
+    """
+    try:
+        descriptor = os.open(
+            path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise StoreUnavailableError(f"cannot open the database {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        what = "stop herald serve first" if alone else "a copy is being restored into it"
+        raise StoreInUseError(f"the store {path} is in use: {what}") from None
+    return descriptor
 
 
 def is_away(error: BaseException | None) -> bool:
