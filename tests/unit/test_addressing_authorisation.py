@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter
 
 from controller.addressing.auth import issue_token
 from controller.addressing.permissions import OF_METHOD, OPEN, Scopes
@@ -17,6 +18,8 @@ from controller.addressing.strict import declared_routes
 from controller.addressing.tokens import resources_of
 from controller.rollout.driver import Driver
 from controller.rollout.routes import build_router
+from controller.rollout.store_routes import build_store_router
+from controller.store import Store
 from tests.addressing_api import Api, furnished, running_api
 from tests.authorisation import ALLOWED, CALLERS, REFUSED, ROUTES, VERDICTS, Row
 
@@ -60,12 +63,15 @@ class _Ids(dict[str, str]):
         return "none"
 
 
+def own_routers(store: Store) -> list[APIRouter]:
+    driver = Driver(store, {})
+    return [build_router(driver), build_store_router(driver)]
+
+
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     rates = Rates(MANY, MANY, MANY, MANY)
-    with running_api(
-        tmp_path_factory.mktemp("matrix"), rates=rates, routers_over=lambda s: [build_router(Driver(s, {}))]
-    ) as api:
+    with running_api(tmp_path_factory.mktemp("matrix"), rates=rates, routers_over=own_routers) as api:
         made = furnished(api)
         client = api.client()
         client.create_account("Globex", id="globex")

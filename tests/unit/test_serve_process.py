@@ -20,15 +20,16 @@ from controller.bgp import Prefix
 from controller.serve import ServeError, run_serve, split_listen
 from controller.store import open_store
 from tests.fake_agent import FakeAgent
+from tests.postgresql import Server
 
 CIDR = Prefix("192.0.2.0/24")
 PROGRAM = """
-import sys
+import os, sys
 from pathlib import Path
 from controller.serve import run_serve
 state, socket, *sites = sys.argv[1:]
 run_serve(state_dir=Path(state), socket=Path(socket), listen=None, inventory=None,
-          sites=dict(s.split("=", 1) for s in sites))
+          sites=dict(s.split("=", 1) for s in sites), database=os.environ.get("HERALD_DATABASE"))
 """
 
 
@@ -196,6 +197,34 @@ def test_the_database_deleted_withdraws_nothing(folder: Path, empty_database: Pa
             assert agent.status().sent == {CIDR: (64500,)}
 
     asyncio.run(scenario())
+
+
+def test_a_server_that_is_restarted_under_it_holds_up_what_is_asked_and_loses_nothing(
+    folder: Path, monkeypatch
+) -> None:
+    async def scenario(server: Server) -> None:
+        async with (
+            FakeAgent("site1", folder / "1.sock") as agent,
+            serving(folder, f"site1={agent.socket}") as serve,
+        ):
+            bgp_prefix = await serve.onboard()
+            assert (await serve.over(await serve.advertise(bgp_prefix, True)))["state"] == "done"
+            await asyncio.to_thread(server.stop)
+            answer = await serve.client.get("/herald/v1/accounts")
+            assert answer.status_code == 503
+            assert agent.status().sent == {CIDR: (64500,)}, "fail static"
+            await asyncio.to_thread(server.start)
+            found = await serve.over(await serve.advertise(bgp_prefix, False))
+            assert found["state"] == "done"
+            assert agent.status().sent == {}
+            assert not list((folder / "state").glob("*.db-wal")), "it was not SQLite"
+
+    server = Server()
+    try:
+        monkeypatch.setenv("HERALD_DATABASE", server.url(server.create()))
+        asyncio.run(scenario(server))
+    finally:
+        server.remove()
 
 
 def test_addresses_are_checked() -> None:
