@@ -91,6 +91,7 @@ async def _serve(told: Told) -> None:
     from controller.notifications import Notifications  # noqa: PLC0415
     from controller.rollout.driver import Driver  # noqa: PLC0415
     from controller.rollout.routes import build_router  # noqa: PLC0415
+    from controller.rollout.store_routes import build_store_router  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
     from controller.store import open_store  # noqa: PLC0415
     from controller.transport.http import HttpSiteLink  # noqa: PLC0415
@@ -118,7 +119,7 @@ async def _serve(told: Told) -> None:
             view=view,
             sites=list(told.sites),
             on_change_set=queued,
-            extra_routers=[build_router(driver)],
+            extra_routers=[build_router(driver), build_store_router(driver)],
             intents=open_intent_service(told.state_dir / "intent.key"),
             validation=validator,
             rates=told.front.rates(),

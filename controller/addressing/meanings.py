@@ -146,6 +146,14 @@ MEANINGS: dict[Kind, tuple[str, str]] = {
     Kind.OUT_OF_SCOPE: ("the token's scopes do not include this", "use a token with that scope"),
     Kind.WIDER_TOKEN: ("a token cannot make one that may more than itself", "ask for less"),
     Kind.REASON_REQUIRED: ("this must have a reason", "say why in Herald-Reason"),
+    Kind.WEBHOOK_TARGET: (
+        "notifications may not be sent to that address",
+        "give an https URL of a public host",
+    ),
+    Kind.UNKNOWN_EVENT_TYPE: ("there are no events of that type", "see docs/webhooks.md"),
+    Kind.TOO_MANY_WEBHOOKS: ("the account has as many webhooks as it may have", "remove one"),
+    Kind.WEBHOOK_DISABLED: ("the webhook is disabled", "enable it again"),
+    Kind.DELIVERY_PENDING: ("the delivery is still being tried", "wait for it"),
     Kind.INTERNAL: ("a fault of Herald's, which was logged", "tell the operator"),
 }
 

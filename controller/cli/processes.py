@@ -23,7 +23,6 @@ def register(app: typer.Typer) -> None:
 def serve(
     *,
     state_dir: StateDir,
-    *,
     socket: Annotated[Path | None, typer.Option("--socket", help="Serve on this unix socket.")] = None,
     listen: Annotated[
         str | None, typer.Option("--listen", metavar="HOST:PORT", help="Serve on TCP instead.")

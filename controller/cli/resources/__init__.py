@@ -23,8 +23,6 @@ GROUPS = (
     ("services", "Services that may be bound to prefixes."),
     ("tokens", "Bearer tokens: issue, list, show, revoke; customers those of their account."),
     ("audit", "What was changed, by whom, when and why: list, verify, watch."),
-    ("tokens", "Bearer tokens: list, show, add, delete."),
-    ("audit", "Who did what, when, from where and why: list, verify."),
     ("store", "The store: status, copies, exports, checks."),
 )
 """Name and help; the module is the name with underscores."""
