@@ -133,6 +133,7 @@ ROUTES: dict[str, Row] = {
     f"GET {HERALD}/rollouts": Row("anybody"),
     f"GET {HERALD}/snapshots": Row("anybody"),
     f"GET {HERALD}/sites": Row("operators"),
+    f"GET {HERALD}/store": Row("operators"),
     f"GET {HERALD}/sites/{{site}}/adj-rib-out": Row("operators", answer=404),  # the driver has no sites
     f"GET {ACCOUNT}/timeline": Row("account"),
     f"GET {OWN}/history": Row("account"),

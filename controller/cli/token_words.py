@@ -29,10 +29,21 @@ def scopes(words: Iterable[str]) -> dict[str, list[str]] | None:
 
 
 def end(text: str, now: datetime) -> datetime:
-    """Return when something ends that lasts for ``text`` (90m, 8h, 30d, 2w). Raises :class:`CliError`."""
+    """Return when something ends: after ``text`` (90m, 8h, 30d, 2w), or at it (RFC 3339, with a zone).
+
+    Raises :class:`CliError`.
+    """
     found = re.fullmatch(r"([1-9]\d{0,5})([mhdw])", text)
     if found is None:
-        raise CliError(f"{text!r} is no time: give one such as 90m, 8h, 30d or 2w")
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            raise CliError(
+                f"{text!r} is no time: give one such as 90m, 8h, 30d or 2w, or 2027-01-31T12:00:00Z"
+            )
+        return at
     try:
         return now + timedelta(**{UNITS[found[2]]: int(found[1])})
     except OverflowError as error:

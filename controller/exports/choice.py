@@ -9,13 +9,21 @@ from sqlalchemy import Table
 import controller.addressing.tables
 import controller.rollout.tables
 import controller.snapshots.tables
+import controller.timeline.tables
 from controller.store import Base
 
-ROOMS = (controller.addressing.tables, controller.rollout.tables, controller.snapshots.tables)
+ROOMS = (
+    controller.addressing.tables,
+    controller.rollout.tables,
+    controller.snapshots.tables,
+    controller.timeline.tables,
+)
 """Named here so that the metadata knows of every table."""
 
 SECRETS = {
     "tokens": "hashes of bearer tokens: issue new ones, or export with secrets",
+    "webhooks": "they are kept with what they sign with: make new ones, or export with secrets",
+    "deliveries": "they go with their webhooks",
 }
 """Left out unless secrets are asked for."""
 

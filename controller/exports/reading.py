@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, func, insert, select, text
+from sqlalchemy import Table, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -94,6 +94,7 @@ class _Import:
         self.account = ""  # the last one with an operational chunk
         self.batch: list[tuple[int, dict[str, Any]]] = []
         self.table: Table | None = None
+        self.told: dict[Table, int] | None = None
 
     def run(self) -> Imported:
         ended = False
@@ -106,8 +107,10 @@ class _Import:
             elif line.keys() == {"table", "row"}:
                 self._row(line, number)
             elif line.keys() == {"operational"}:
+                self._note_what_was_told()
                 self._operational(line["operational"], number)
             elif line.keys() == {"waiting"}:
+                self._note_what_was_told()
                 self._waiting(line["waiting"], number)
             elif line.keys() == {"end"}:
                 if not self.lines.is_end(line["end"]):
@@ -117,8 +120,8 @@ class _Import:
                 raise BadLineError(number, "it is neither row nor operational, waiting or end")
         if not ended:
             raise BadLineError(self.lines.number + 1, "the file ends before its end: it was cut off")
-        self._flush()
-        _advance_sequences(self.session, [self.of_name[name] for name in self.rows])
+        self._note_what_was_told()
+        self._forget_what_the_import_told()
         return Imported(dict(self.rows), self.operational)
 
     def _head(self, line: Line) -> None:
@@ -218,6 +221,22 @@ class _Import:
         outbox.append(self.session, change_set)
         self.session.expunge_all()
         self.waiting += 1
+
+    def _note_what_was_told(self) -> None:
+        """Once all rows are there: number new ones after them, and remember what accounts were told."""
+        if self.told is not None:
+            return
+        self._flush()
+        _advance_sequences(self.session, [self.of_name[name] for name in self.rows])
+        self.told = {
+            table: self.session.scalar(select(func.max(table.c.seq))) or 0
+            for table in (self.of_name["timeline"], self.of_name["deliveries"])
+        }
+
+    def _forget_what_the_import_told(self) -> None:
+        """Recording the operational state anew is nothing that happened to an account."""
+        for table, last in (self.told or {}).items():
+            self.session.execute(delete(table).where(table.c.seq > last))
 
     def _known(self, account: str, number: int, field: str) -> None:
         there = select(func.count()).where(self.of_name["accounts"].c.id == account)

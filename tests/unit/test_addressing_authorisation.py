@@ -192,8 +192,17 @@ def test_a_missing_scope_is_refused_on_every_route_and_the_one_scope_is_enough(
 
 
 def test_break_glass_needs_a_reason_for_every_write_and_is_logged_loudly(
-    matrix: Matrix, http: httpx.Client, capsys: pytest.CaptureFixture[str]
+    matrix: Matrix, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    logged: set[str] = set()
+
+    class Log:
+        """What is logged, whatever other tests have made of the process's logging."""
+
+        def warning(self, event: str, **more: object) -> None:
+            logged.update({event, str(more["path"])})
+
+    monkeypatch.setattr("controller.addressing.access.log", Log())
     header = {"Authorization": f"Bearer {matrix.tokens['break-glass']}"}
     before = matrix.api.counts()
     for route in ROUTES:
@@ -207,5 +216,4 @@ def test_break_glass_needs_a_reason_for_every_write_and_is_logged_loudly(
         assert error["source"]["pointer"] == "/header/Herald-Reason"
     assert matrix.api.counts() == before
     assert http.get("/herald/v1/caller", headers=header).status_code == 200
-    logged = capsys.readouterr().out
-    assert "a break-glass token is used" in logged and "/herald/v1/caller" in logged
+    assert {"a break-glass token is used", "/herald/v1/caller"} <= logged

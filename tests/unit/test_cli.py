@@ -47,8 +47,8 @@ def test_every_command_has_help_and_json(capsys) -> None:
     for path, command in found:
         assert (command.help or "").strip(), path
         options = {o for p in command.params for o in getattr(p, "opts", [])}
-        # ``exec`` hands its output through as it is.
-        if path[0] not in PROCESSES and path[-1] != "exec":
+        # ``exec`` and ``export`` hand their output through as it is.
+        if path[0] not in PROCESSES and path[-1] not in ("exec", "export"):
             assert "--json" in options, path
         for parameter in command.params:
             if any(o.startswith("--") for o in parameter.opts):

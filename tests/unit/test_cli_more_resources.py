@@ -119,8 +119,8 @@ def test_tokens_with_scopes_an_end_and_what_was_issued_with_them(herald, capsys)
     readable(capsys, ["tokens", "list"], ["tokens", "show", second["id"]])
     revoked, _ = herald("tokens", "delete", first["id"], "--with-issued")
     assert revoked["revoked"] == [first["id"], second["id"]]
-    assert "no RESOURCE:VERBS" in herald("tokens", "add", "--scope", "prefixes", status=2)[1]
-    assert "(/expires_at)" in herald("tokens", "add", "--expires", "soon", status=1)[1]
+    assert "is no scope" in herald("tokens", "add", "--scope", "prefixes", status=1)[1]
+    assert "is no time" in herald("tokens", "add", "--expires", "soon", status=1)[1]
     assert "--role" in herald("tokens", "add", "--role", "king", status=2)[1]
 
 
@@ -137,5 +137,5 @@ def test_the_audit(api: Api, herald, capsys) -> None:
     herald("audit", "verify", "--head", f"{newest['seq']}:{newest['hash']}")
     verdict, err = herald("audit", "verify", "--head", f"{newest['seq']}:{'0' * 64}", status=1)
     assert not verdict["intact"] and "the audit is broken" in err and err.count("\n") == 1
-    assert "SEQ:HASH" in herald("audit", "verify", "--head", "7", status=2)[1]
-    assert "(/query/seq)" in herald("audit", "verify", "--head", "x:y", status=1)[1]
+    assert "SEQ:HASH" in herald("audit", "verify", "--head", "7", status=1)[1]
+    assert "SEQ:HASH" in herald("audit", "verify", "--head", "x:y", status=1)[1]

@@ -64,7 +64,7 @@ def list_(
     action: Action = None,
     after: After = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=PAGE, help="At most so many.")
+        int, typer.Option("--last", "--limit", metavar="N", min=1, help="At most so many.")
     ] = 50,
 ) -> Rows:
     """List what was changed: the newest, or with --after what followed; the newest stand last.
@@ -74,9 +74,9 @@ def list_(
       herald audit list --account acme --action approve
       herald audit list --after 1200 --limit 1000 --json
     """
-    query = {**_filters(call, object_id, actor, action), "limit": str(limit)}
+    query = _filters(call, object_id, actor, action)
     query |= {"newest": "true"} if after is None else {"after": str(after)}
-    found = call.client.all(herald("audit"), query)
+    found = _events(call, query, limit)
     return Rows(found[::-1] if after is None else found, COLUMNS, "Nothing was changed.")
 
 
@@ -130,7 +130,7 @@ def watch(
     query = _filters(call, object_id, actor, action)
     last = _newest(call) if after is None else after
     while True:
-        while found := call.client.all(herald("audit"), {**query, "after": str(last), "limit": str(PAGE)}):
+        while found := _events(call, {**query, "after": str(last)}, PAGE):
             _print(found, as_json=call.shared.as_json)
             last = int(found[-1]["seq"])
         left = every if ends is None else min(every, ends - time.monotonic())
@@ -139,8 +139,20 @@ def watch(
         time.sleep(left)
 
 
+def _events(call: Call, query: dict[str, str], most: int) -> list[Object]:
+    """Return at most ``most`` events, page by page."""
+    found: list[Object] = []
+    while len(found) < most:
+        page = call.client.one(herald("audit"), {**query, "limit": str(min(most - len(found), PAGE))})
+        found += page["result"]
+        if page["next"] is None:
+            break
+        query = {**query, "after": str(page["next"])}
+    return found
+
+
 def _newest(call: Call) -> int:
-    found = call.client.all(herald("audit"), {"newest": "true", "limit": "1"})
+    found = _events(call, {"newest": "true"}, 1)
     return int(found[0]["seq"]) if found else 0
 
 

@@ -93,7 +93,8 @@ def add(
         ),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="IN", help="How long it lasts: 90m, 8h, 30d, 2w.")
+        str | None,
+        typer.Option("--expires", metavar="IN", help="How long it lasts (90m, 8h, 30d, 2w), or until when."),
     ] = None,
     description: Annotated[
         str, typer.Option("--description", metavar="TEXT", help="What it is for, in words.")
