@@ -25,6 +25,7 @@ from controller.addressing.errors import Kind, Refusal
 from controller.addressing.loa_download import PdfResponse, download
 from controller.addressing.loa_tables import LoaDocumentRow, LoaPartRow
 from controller.addressing.loa_upload import NAME, Upload, parse_upload
+from controller.addressing.revocations import revoke
 from controller.addressing.tables import PrefixRow
 from controller.addressing.times import rfc3339
 from controller.addressing.versions import etag
@@ -194,7 +195,11 @@ def verify_loa_document(
 
 @router.post(HERALD + "/{loa_document_id}/withdraw", response_model=LetterBody)
 def withdraw_loa_document(account: AccountDep, loa_document_id: DocumentId, writer: WriterDep) -> Response:
-    """The letter authorizes nothing new from now on; what is announced stays (SAFETY.md, 11). For good."""
+    """The letter authorizes nothing new from now on; what is announced stays (SAFETY.md, 11). For good.
+
+    Each prefix that stands on it enters the revocation ledger, tombstones among them: no roll-back and no
+    undelete may bring back what the letter no longer allows.
+    """
 
     def work(write: Write) -> dict[str, Any]:
         row = letters.the_letter(write.session, account, loa_document_id)
@@ -202,6 +207,8 @@ def withdraw_loa_document(account: AccountDep, loa_document_id: DocumentId, writ
         if row.withdrawn_at is None:
             row.withdrawn_at = write.now
             write.record("withdraw", "loa_document", row.id, account, sha256=row.sha256)
+            for cidr in _standing_on(write.session, row):
+                revoke(write, "loa_withdrawn", account, cidr, f"LOA document {row.id} was withdrawn")
         return _shown(write, row)
 
     return writer.run(work)
@@ -227,6 +234,15 @@ def _prefixes(session: Session, account_id: str) -> dict[str, list[str]]:
     for letter, prefix in session.execute(query):
         found[letter or ""].append(prefix)
     return found
+
+
+def _standing_on(session: Session, row: LoaDocumentRow) -> Sequence[str]:
+    """Return the prefixes that name a letter, tombstones among them."""
+    return session.scalars(
+        select(PrefixRow.cidr)
+        .where(PrefixRow.account_id == row.account_id, PrefixRow.loa_document_id == row.id)
+        .order_by(PrefixRow.created_at, PrefixRow.id)
+    ).all()
 
 
 def _body(row: LoaDocumentRow) -> dict[str, Any]:

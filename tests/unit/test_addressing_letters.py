@@ -232,6 +232,9 @@ def test_a_withdrawn_letter_blocks_what_is_new_and_withdraws_nothing(api: Api, a
     assert withdrawn["withdrawn_at"] is not None
     assert acme.call("POST", f"{LETTERS}/{letter}/withdraw") == withdrawn
     assert api.change_sets() == before
+    (entry,) = acme.call("GET", "/herald/v1/revocations")["result"]
+    assert (entry["kind"], entry["account_id"], entry["cidr"]) == ("loa_withdrawn", "acme", cidr)
+    assert letter in entry["reason"]
     assert acme.call("GET", f"{path}/bgp/prefixes/{bgp['id']}")["on_demand"]["advertised"] is True
 
     on = {"on_demand": {"advertised": True}}
