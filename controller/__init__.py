@@ -3,6 +3,7 @@
 Follow a change in the order of the packages:
 
 ``addressing``  what customers ask for (configured state) and its API;
+``validation``  whether prefixes may be announced by whom they say: RPKI, IRR, ownership, on real data;
 ``snapshots``   what production is to be (operational state): content-hashed account chunks;
 ``rollout``     moves accounts' chunks from one hash to another across sites;
 ``transport``   the messages between controller, agents and machines, and how they travel;

@@ -12,6 +12,7 @@ import structlog
 from controller.errors import HeraldError
 from controller.logs import configure_logging
 from controller.observe.rib import RibRow
+from controller.validation.config import ValidationConfig, read_config
 
 log = structlog.get_logger()
 
@@ -27,20 +28,31 @@ def run_serve(
     listen: str | None,
     sites: Mapping[str, str],
     inventory: Path | None,
+    validation: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints ``ready`` once requests are accepted.
 
     ``listen`` is ``HOST:PORT``; give it or ``socket``. ``sites`` maps a site's name to its agent's address
     (a socket's path or ``http://HOST:PORT``). Ending withdraws nothing, and what was begun goes on at the
-    next start. Raises :class:`ServeError`, or another :class:`~controller.errors.HeraldError` when the
-    database or the address cannot be used.
+    next start. ``validation``: the file of sources (:class:`controller.validation.config.ValidationConfig`);
+    without it no check is done. Raises :class:`ServeError`, or another
+    :class:`~controller.errors.HeraldError` when the database, the address or a file cannot be used.
     """
     if (socket is None) == (listen is None):
         raise ServeError("give either --socket PATH or --listen HOST:PORT")
     host, port = (None, None) if listen is None else split_listen(listen)
     configure_logging("serve")
+    checked = None if validation is None else read_config(validation)
     asyncio.run(
-        _serve(state_dir=state_dir, socket=socket, host=host, port=port, sites=sites, inventory=inventory)
+        _serve(
+            state_dir=state_dir,
+            socket=socket,
+            host=host,
+            port=port,
+            sites=sites,
+            inventory=inventory,
+            validation=checked,
+        )
     )
 
 
@@ -60,12 +72,15 @@ async def _serve(
     port: int | None,
     sites: Mapping[str, str],
     inventory: Path | None,
+    validation: ValidationConfig | None,
 ) -> None:
     from controller.addressing.app import create_app  # noqa: PLC0415 (slow to import; serve alone needs them)
     from controller.addressing.auth import bootstrap_operator  # noqa: PLC0415
     from controller.addressing.intents import open_intent_service  # noqa: PLC0415
+    from controller.addressing.validator import Validator  # noqa: PLC0415
     from controller.rollout.driver import Driver  # noqa: PLC0415
     from controller.rollout.routes import build_router  # noqa: PLC0415
+    from controller.rollout.supervise import keep_running  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
     from controller.store import open_store  # noqa: PLC0415
     from controller.transport.http import HttpSiteLink  # noqa: PLC0415
@@ -83,6 +98,7 @@ async def _serve(
             view.forget_all()
             driver.change_set_queued(change_set_id)
 
+        validator = None if validation is None else Validator(store, validation)
         app = create_app(
             store,
             view=view,
@@ -90,8 +106,12 @@ async def _serve(
             on_change_set=queued,
             extra_routers=[build_router(driver)],
             intents=open_intent_service(state_dir / "intent.key"),
+            validation=validator,
         )
         await driver.start()
+        checking = None
+        if validator is not None:
+            checking = asyncio.create_task(keep_running("validation", validator.run), name="validation")
         rolling = asyncio.create_task(driver.run(), name="roll-outs")
         stop = _stop_with(rolling)
         try:
@@ -99,8 +119,10 @@ async def _serve(
                 app, socket=socket, host=host, port=port, ready=_ready, stop=stop, on_stop=driver.release
             )
         finally:
-            rolling.cancel()
-            await asyncio.wait([rolling])
+            ending = [task for task in (rolling, checking) if task is not None]
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
             await driver.close()
         if not rolling.cancelled() and (error := rolling.exception()) is not None:
             raise error

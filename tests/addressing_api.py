@@ -22,6 +22,7 @@ from controller.addressing.intents import open_intent_service
 from controller.addressing.life_policy import LifePolicy
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.rates import Rates
+from controller.addressing.validation_view import Validation
 from controller.addressing.views import NullView, OperationalView
 from controller.cli.client import Client
 from controller.snapshots.tables import ChangeSetRow
@@ -75,6 +76,7 @@ def running_api(
     policy: AddressPolicy | None = None,
     rates: Rates | None = None,
     life: LifePolicy | None = None,
+    validation: Validation | None = None,
 ) -> Iterator[Api]:
     """Serve the API until the block ends; ``routers_over`` makes more routers over its store."""
     store = open_store(a_store(folder / "herald.db"))
@@ -90,6 +92,7 @@ def running_api(
         rates=rates,
         intents=open_intent_service(folder / "intent.key"),
         life=life,
+        validation=validation,
     )
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY
     tcp.bind(("127.0.0.1", 0))

@@ -58,6 +58,11 @@ ROUTES: dict[str, Row] = {
     f"PATCH {PREFIX}": Row("account", {"description": "new"}),
     f"DELETE {PREFIX}": Row("account", answer=409),  # it is approved
     f"POST {PREFIX}/approve": Row("operators"),
+    f"POST {PREFIX}/validate": Row("account"),
+    f"GET {HERALD}/accounts/{{account_id}}/prefixes/{{prefix_id}}/checks": Row("account"),
+    f"GET {HERALD}/accounts/{{account_id}}/prefixes/{{prefix_id}}/checks/history": Row("account"),
+    f"GET {HERALD}/validation": Row("operators"),
+    f"POST {HERALD}/validation/accept": Row("operators", {"source": "x", "vrps": 1}, answer=409),
     f"GET {PREFIX}/bgp/prefixes": Row("account"),
     f"POST {PREFIX}/bgp/prefixes": Row("account", {"cidr": "192.0.2.0/24"}, answer=409),  # it is one
     f"GET {PREFIX}/bgp/prefixes/{{bgp_prefix_id}}": Row("account"),

@@ -22,6 +22,7 @@ from controller.addressing import (
     bgp_prefixes,
     bgp_status,
     bindings,
+    checks,
     delegations,
     deletion_requests,
     deletions,
@@ -37,6 +38,8 @@ from controller.addressing import (
     services,
     tokens,
     transfers,
+    validations,
+    vrp_sources,
     withdrawal_locks,
 )
 from controller.addressing.access import AccessMiddleware
@@ -49,6 +52,7 @@ from controller.addressing.life_policy import LifePolicy
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.rates import Rates
 from controller.addressing.strict import StrictMiddleware, methods_at
+from controller.addressing.validation_view import NoSources, Validation
 from controller.addressing.views import OperationalView
 from controller.store import Store, StoreUnavailableError
 
@@ -59,7 +63,7 @@ ROUTERS = tuple(
     for room in (
         prefixes, approvals, bgp_prefixes, bgp_status, bindings, services,
         delegations, loa_documents, address_maps, address_map_members, regions,
-        advertisement, accounts, tokens, audit,
+        advertisement, accounts, tokens, validations, checks, vrp_sources, audit,
         intent_requests, all_prefixes, deletion_requests, deletions, prefix_deletions, prefix_purges,
         withdrawal_locks, transfers, revocations, migrations, later,
     )
@@ -79,13 +83,14 @@ def create_app(
     rates: Rates | None = None,
     intents: IntentService | None = None,
     life: LifePolicy | None = None,
+    validation: Validation | None = None,
 ) -> FastAPI:
     """Return the API over ``store``.
 
     ``sites``: the names of all sites. ``on_change_set(id)`` is called after the commit, in a worker
     thread; it must only wake somebody, and not raise. ``extra_routers`` get the same authentication and
     strictness; their endpoints raise :class:`Refusal` and take ``CallerDep``. ``intents`` None: they are
-    signed with a key that is kept nowhere.
+    signed with a key that is kept nowhere. ``validation`` None: no source.
     """
     app: FastAPI = FastAPI(
         title="Herald",
@@ -107,6 +112,7 @@ def create_app(
         policy or AddressPolicy(),
         intents or temporary_service(),
         life or LifePolicy(),
+        validation or NoSources(),
     )
     for router in (*ROUTERS, intent_requests.keys_router, *extra_routers):
         app.include_router(router)

@@ -10,16 +10,23 @@ from controller.addressing import rows
 from controller.addressing.auth import CallerDep
 from controller.addressing.bodies import Envelope, PrefixBody
 from controller.addressing.context import AccountDep
+from controller.addressing.description import refuses
 from controller.addressing.envelope import success
+from controller.addressing.errors import Kind
 from controller.addressing.prefixes import BASE
 from controller.addressing.present import prefix_body
+from controller.addressing.validation_gate import may_approve
 from controller.addressing.writes import Write, WriterDep
 from controller.snapshots.model import Change
 
 router = APIRouter(prefix=BASE, tags=["prefixes"])
 
 
-@router.post("/{prefix_id}/approve", response_model=Envelope[PrefixBody])
+@router.post(
+    "/{prefix_id}/approve",
+    response_model=Envelope[PrefixBody],
+    responses=refuses(Kind.APPROVAL_NEEDS_REASON),
+)
 def approve_prefix(account: AccountDep, prefix_id: str, caller: CallerDep, writer: WriterDep) -> Response:
     """Approve; it creates nothing by itself: the default binding makes the BGP prefix."""
     caller.require_operator()
@@ -28,6 +35,7 @@ def approve_prefix(account: AccountDep, prefix_id: str, caller: CallerDep, write
         row = rows.the_prefix(write.session, account, prefix_id)
         write.match(row)
         if not row.approved:
+            may_approve(write.session, row, write.context.validation.config, write.reason)
             row.approved, row.approved_at, row.modified_at = True, write.now, write.now
             write.record("approve", "prefix", row.id, account, cidr=row.cidr)
             write.change(account, Change(prefix=rows.prefix_object(row)))

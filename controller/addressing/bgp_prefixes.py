@@ -24,6 +24,7 @@ from controller.addressing.errors import Kind, Refusal
 from controller.addressing.prefixes import BASE
 from controller.addressing.present import bgp_prefix_body
 from controller.addressing.tables import BgpPrefixRow, PrefixRow
+from controller.addressing.validation_gate import may_announce
 from controller.addressing.versions import etag
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix
@@ -183,6 +184,7 @@ def advertise(write: Write, row: BgpPrefixRow, advertised: bool, sites: list[str
         rules.is_approved(Prefix(prefix.cidr), prefix.approved)
         if not row.advertised or widens(row.sites, sites):
             letters.authorizes(write.session, prefix)
+            may_announce(write.session, prefix, cidr, write.context.validation.config, write.now)
         rules.may_advertise(cidr, [Prefix(b.cidr) for b in rows.bindings_of(write.session, row.account_id)])
     if advertised != row.advertised:
         row.advertised_modified_at = write.now

@@ -14,6 +14,7 @@ from controller.addressing.intents import IntentService, temporary_service
 from controller.addressing.life_policy import LifePolicy
 from controller.addressing.policy import AddressPolicy
 from controller.addressing.tables import AccountRow
+from controller.addressing.validation_view import NoSources, Validation
 from controller.addressing.views import OperationalView
 from controller.store import Store
 
@@ -32,6 +33,7 @@ class Context:
     policy: AddressPolicy
     intents: IntentService = field(default_factory=temporary_service)
     life: LifePolicy = field(default_factory=LifePolicy)
+    validation: Validation = field(default_factory=NoSources)
 
 
 def current_context(request: Request) -> Context:

@@ -52,6 +52,18 @@ MEANINGS: dict[Kind, tuple[str, str]] = {
     ),
     Kind.ALREADY_EXISTS: ("there is one already", "use that one"),
     Kind.BINDING_IN_USE: ("other bindings stand on this one", "delete those first"),
+    Kind.VALIDATION_BLOCKS: (
+        "a check of the prefix is not valid, and lets nothing new be announced",
+        "publish what the message names, then have the prefix validated again",
+    ),
+    Kind.APPROVAL_NEEDS_REASON: (
+        "not all checks of the prefix are valid",
+        "say in Herald-Reason why you approve it, or wait for the checks",
+    ),
+    Kind.NOTHING_TO_ACCEPT: (
+        "the source has no refused set of that size",
+        "look at GET /herald/v1/validation again",
+    ),
     Kind.KEY_REUSED: ("the key was used for another request", "use a new key for a new request"),
     Kind.PRECONDITION_FAILED: ("the object was changed since it was read", "read it again and decide anew"),
     Kind.NOT_FOUND: ("there is nothing of that id here", "list what there is"),

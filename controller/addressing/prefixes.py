@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from controller.addressing import letters, reach, rows, rules
+from controller.addressing import letters, prefix_checks, reach, rows, rules
 from controller.addressing.bodies import Bare, CreatePrefix, EditPrefix, Envelope, Listing, PrefixBody
 from controller.addressing.context import AccountDep, Context, ContextDep
 from controller.addressing.description import refuses
@@ -87,7 +87,9 @@ def _shown(session: Session, found: Sequence[PrefixRow], context: Context) -> li
         Kind.LETTER_WITHDRAWN,
     ),
 )
-def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) -> Response:
+def create_prefix(
+    account: AccountDep, body: CreatePrefix, writer: WriterDep, context: ContextDep
+) -> Response:
     """Onboard a prefix; nothing of it can be used until an operator approves it."""
 
     def work(write: Write) -> dict[str, Any]:
@@ -118,9 +120,13 @@ def create_prefix(account: AccountDep, body: CreatePrefix, writer: WriterDep) ->
         write.session.add(row)
         write.shows(row)
         write.record("create", "prefix", row.id, account, cidr=cidr, asn=body.asn)
+        names = write.context.validation.config.available()
+        prefix_checks.schedule(write.session, row.id, names, write.now, requested=False)
         return success(prefix_body(row, rows.Parts(), write.eye()))
 
-    return writer.run(work)
+    answer = writer.run(work)
+    context.validation.wake()
+    return answer
 
 
 @router.get("/{prefix_id}", response_model=Envelope[PrefixBody])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from controller.addressing.differences import Configured, Difference, as_json, differences
 from controller.addressing.life import NEXT_STEP, Facts, state_of
+from controller.addressing.prefix_checks import checks_of
 from controller.addressing.rows import Parts
 from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow
 from controller.addressing.times import rfc3339
 from controller.addressing.views import Observed, Operational, OperationalView, Provisioning
 from controller.bgp import Prefix, covers
+from controller.validation.checks import warnings
 
 DIFFERENCES_SHOWN = 20
 """How many differences a prefix shows of all its parts; each BGP prefix shows all of its own."""
@@ -87,7 +89,7 @@ def prefix_facts(row: PrefixRow, parts: Parts) -> Facts:
 
 def prefix_body(row: PrefixRow, parts: Parts, eye: Eye) -> dict[str, Any]:
     """Return a prefix with what stands in it."""
-    bgp = parts.bgp
+    bgp, checks = parts.bgp, checks_of(parts.checks)
     own = next((b for b in bgp if b.cidr == row.cidr), None)
     latest = max((b.advertised_modified_at for b in bgp if b.advertised_modified_at), default=None)
     advertised = any(b.advertised for b in bgp)
@@ -107,9 +109,9 @@ def prefix_body(row: PrefixRow, parts: Parts, eye: Eye) -> dict[str, Any]:
         "on_demand_locked": any(b.locked for b in bgp),
         "loa_document_id": row.loa_document_id,
         "delegate_loa_creation": row.delegate_loa_creation,
-        "irr_validation_state": "pending",
-        "rpki_validation_state": "pending",
-        "ownership_validation_state": "pending",
+        "irr_validation_state": checks["irr"].state,
+        "rpki_validation_state": checks["rpki"].state,
+        "ownership_validation_state": checks["ownership"].state,
         "ownership_validation_token": row.ownership_token,
         "created_at": rfc3339(row.created_at),
         "modified_at": rfc3339(row.modified_at),
@@ -121,9 +123,10 @@ def prefix_body(row: PrefixRow, parts: Parts, eye: Eye) -> dict[str, Any]:
             "bgp_prefixes": [{"id": b.id, "cidr": b.cidr, **_wanted(b)} for b in bgp],
         },
         "operational": _summary([(b, operational) for b, operational, _ in told]),
-        "observed": _observed(
-            _seen(row, [observed for _, _, observed in told], eye), differs[:DIFFERENCES_SHOWN]
-        ),
+        "observed": {
+            **_observed(_seen(row, [observed for _, _, observed in told], eye), differs[:DIFFERENCES_SHOWN]),
+            "warnings": [w for check in checks.values() for w in warnings(check, datetime.now(UTC))],
+        },
     }
 
 

@@ -12,6 +12,7 @@ from controller.addressing.delegation_tables import DelegationRow
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.rules import bounds, starts_around
 from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow, ServiceRow
+from controller.addressing.validation_tables import PrefixCheckRow
 from controller.bgp import Prefix
 from controller.snapshots.model import BgpPrefixObject, BindingObject, PrefixObject
 
@@ -112,7 +113,12 @@ class Parts:
     bgp: list[BgpPrefixRow] = field(default_factory=list)
     bindings: list[BindingRow] = field(default_factory=list)
     once_advertised: bool = False
-    validation_asked: bool = False
+    checks: list[PrefixCheckRow] = field(default_factory=list)
+
+    @property
+    def validation_asked(self) -> bool:
+        """Whether its checks were asked for."""
+        return bool(self.checks)
 
 
 def parts_in(session: Session, prefix_ids: Sequence[str]) -> dict[str, Parts]:
@@ -131,6 +137,8 @@ def parts_in(session: Session, prefix_ids: Sequence[str]) -> dict[str, Parts]:
     )
     for prefix_id in session.scalars(was.distinct()):
         found[prefix_id].once_advertised = True
+    for check in session.scalars(select(PrefixCheckRow).where(PrefixCheckRow.prefix_id.in_(prefix_ids))):
+        found[check.prefix_id].checks.append(check)
     return found
 
 

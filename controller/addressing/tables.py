@@ -8,10 +8,16 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controller.addressing import address_map_tables, delegation_tables, life_tables, loa_tables
+from controller.addressing import (
+    address_map_tables,
+    delegation_tables,
+    life_tables,
+    loa_tables,
+    validation_tables,
+)
 from controller.store import Base, UtcDateTime
 
-OTHER_ROOMS = (address_map_tables, delegation_tables, life_tables, loa_tables)
+OTHER_ROOMS = (address_map_tables, delegation_tables, life_tables, loa_tables, validation_tables)
 """Whose tables belong to the same state; named here, so that whoever has these has all."""
 
 ID = String(32)

@@ -67,6 +67,7 @@ class Write:
     now: datetime
     if_match: tuple[str, ...] | None = None
     intent_id: str | None = None
+    reason: str = ""
     etag: str | None = None
     _accounts: dict[str, _AccountChanges] = field(default_factory=dict)
     _events: list[EventRow] = field(default_factory=list)
@@ -226,6 +227,11 @@ class Writer:
         self._intent_id = _single(request, headers.INTENT)
         self._origin = f"{request.client.host}" if request.client else "unix socket"
 
+    @property
+    def dry_run(self) -> bool:
+        """Whether all that is done is undone again."""
+        return self._dry_run
+
     def refuse_key(self, why: str) -> None:
         """Refuse an idempotency key on a route whose answer may not be stored."""
         if self._key is not None:
@@ -282,7 +288,15 @@ class Writer:
 
     def _begin(self, session: Session) -> Write:
         note_before(session)
-        return Write(session, self._caller, self._context, datetime.now(UTC), self._if_match, self._intent_id)
+        return Write(
+            session,
+            self._caller,
+            self._context,
+            datetime.now(UTC),
+            self._if_match,
+            self._intent_id,
+            reason=self._reason,
+        )
 
     def _foresee(self, work: Work) -> Response:
         body: dict[str, Any] = {}

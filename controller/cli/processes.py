@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     state_dir: StateDir,
+    *,
     socket: Annotated[Path | None, typer.Option("--socket", help="Serve on this unix socket.")] = None,
     listen: Annotated[
         str | None, typer.Option("--listen", metavar="HOST:PORT", help="Serve on TCP instead.")
@@ -30,6 +31,10 @@ def serve(
     ] = None,
     inventory: Annotated[
         Path | None, typer.Option("--inventory", help="Routers to observe (inventory.json).")
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option("--validation", metavar="FILE", help="Sources of IRR, RPKI and DNS (JSON, YAML, TOML)."),
     ] = None,
 ) -> None:
     """Run the API, the compiler and the roll-outs.
@@ -50,7 +55,14 @@ def serve(
         sites[name] = address
     from controller.serve import run_serve  # noqa: PLC0415 (each process loads its own part only)
 
-    run_serve(state_dir=state_dir, socket=socket, listen=listen, sites=sites, inventory=inventory)
+    run_serve(
+        state_dir=state_dir,
+        socket=socket,
+        listen=listen,
+        sites=sites,
+        inventory=inventory,
+        validation=validation,
+    )
 
 
 def agent(

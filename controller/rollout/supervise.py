@@ -30,5 +30,5 @@ async def keep_running(name: str, start: Callable[[], Coroutine[Any, Any, NoRetu
             raise
         failures += 1
         error = None if task.cancelled() else task.exception()
-        log.critical("a task of the roll-out ended, and is started again", task=name, exc_info=error)
+        log.critical("a task ended, and is started again", task=name, exc_info=error)
         await asyncio.sleep(delay_s(failures, random.random()))
