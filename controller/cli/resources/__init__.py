@@ -16,6 +16,7 @@ GROUPS = (
     ("accounts", "Customers' accounts."),
     ("services", "Services that may be bound to prefixes."),
     ("tokens", "Bearer tokens: list, show, add, delete."),
+    ("validation", "Sources of RPKI, IRR and DNS, and how the checks stand: status, accept."),
     ("audit", "Who did what, when, from where and why: list, verify."),
 )
 """Name and help; the module is the name with underscores."""
