@@ -24,6 +24,7 @@ from controller.validation.rpsl import read_objects, route_objects
 from controller.validation.rtr_client import Closed, RtrClient, Send, Synced, Timing
 from controller.validation.vrp_export import read_export
 from controller.validation.vrp_fetch import fetch, lasts_s
+from controller.validation.vrps import Vrp, VrpSet, key_of
 from tests.properties.test_validation_laws import A, B, end, notify, prefix_octets, report, response
 from tests.validation_parts import is_running, until
 
@@ -133,6 +134,13 @@ def test_intervals_out_of_bounds_are_brought_within() -> None:
     client.connected(0)
     client.received(response() + end(1, intervals=(0, 0, 0)), 0)
     assert (client.deadline(), client.retry_s, client.expires_at) == (1, 1, 600)
+
+
+def test_a_vrp_at_either_end_of_a_prefix_lies_in_it() -> None:
+    around = key_of(Prefix("192.0.2.0/24"))
+    ends = [Vrp(key_of(Prefix(p)), 32, 1) for p in ("192.0.2.0/32", "192.0.2.255/32")]
+    beyond = [Vrp(key_of(Prefix(p)), 32, 1) for p in ("192.0.1.255/32", "192.0.3.0/32")]
+    assert VrpSet([*ends, *beyond]).overlapping(around) == tuple(ends)
 
 
 # -- texts --------------------------------------------------------------------------------------------------
