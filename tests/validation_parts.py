@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import struct
@@ -230,9 +229,8 @@ class Whois:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of ours is still there."""
+    """Whether a process is still there, and not only waits for its parent to look at how it ended."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,6 +78,13 @@ class ValidationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(name for name in CHECKS if has[name])
 
 
+HOST = re.compile(
+    r"[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*|(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
+)
+"""An IPv6 address, or a name or IPv4 address: labels that no resolver chokes on."""
+
+PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+
 NO_SOURCE = "no source is configured"
 """Why a check without a source stays pending."""
 
@@ -86,9 +94,10 @@ def endpoint(text: str, default_port: int | None = None) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if default_port is not None and (not colon or (":" in host and not host.startswith("["))):
         return text.removeprefix("[").removesuffix("]"), default_port
-    if not colon or not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 2**16:
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not HOST.fullmatch(host) or not PORT.fullmatch(port) or not 0 < int(port) < 2**16:
         raise ConfigurationError(f"{text!r} is no HOST:PORT, such as 192.0.2.1:323")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host, int(port)
 
 
 def read_config(path: Path) -> ValidationConfig:
@@ -115,6 +124,8 @@ def read_config(path: Path) -> ValidationConfig:
         len(s) for s in (found.rtr, found.vrp_json, found.whois, found.dns)
     ):
         raise ConfigurationError(f"{path}: a source is given twice")
+    if found.require_validation and not found.available():
+        raise ConfigurationError(f"{path}: require_validation needs a source: nothing could ever be valid")
     return found
 
 

@@ -60,7 +60,9 @@ async def follow(feed: Feed, config: ValidationConfig) -> NoReturn:
         try:
             body = await fetch(feed.source, config.vrp_timeout_s)
             export = await asyncio.to_thread(read_export, body, feed.source)
-            taken = feed.offer(export.vrps, _lasts(export, feed.source, config.vrp_expire_s))
+            taken = feed.offer(
+                export.vrps, lasts_s(export, feed.source, config.vrp_expire_s, datetime.now(UTC))
+            )
         except LookUpError as error:
             feed.troubled(error)
             taken = False
@@ -69,11 +71,14 @@ async def follow(feed: Feed, config: ValidationConfig) -> NoReturn:
         await asyncio.sleep(wait)
 
 
-def _lasts(export: Export, source: str, longest_s: float) -> float:
-    """Return for how many seconds an export may be used: a file that nobody renews ages, too."""
+def lasts_s(export: Export, source: str, longest_s: float, now: datetime) -> float:
+    """Return for how many seconds an export may be used: a file that nobody renews ages, too.
+
+    Raises :class:`ExportError` for one that is too old already.
+    """
     if export.built_at is None:
         return longest_s
-    age = (datetime.now(UTC) - export.built_at).total_seconds()
+    age = (now - export.built_at).total_seconds()
     if age >= longest_s:
         raise ExportError(
             f"{source} was built at {export.built_at:%Y-%m-%d %H:%M UTC}, over {longest_s:g} s ago"

@@ -23,6 +23,7 @@ GROUPS = (
     ("services", "Services that may be bound to prefixes."),
     ("tokens", "Bearer tokens: issue, list, show, revoke; customers those of their account."),
     ("audit", "What was changed, by whom, when and why: list, verify, watch."),
+    ("validation", "Sources of RPKI, IRR and DNS, and how the checks stand: status, accept."),
     ("store", "The store: status, copies, exports, checks."),
 )
 """Name and help; the module is the name with underscores."""

@@ -10,8 +10,8 @@ from controller.cli import cells
 from controller.cli.answers import Card, Column, Done, Object, Rows
 from controller.cli.call import Call
 from controller.cli.frame import Commands
-from controller.cli.options import Description, Which
-from controller.cli.resources import bgp_prefixes, bindings, deletions
+from controller.cli.options import Deadline, Description, Which
+from controller.cli.resources import bgp_prefixes, bindings, checks, deletions
 from controller.cli.routes import addressing
 
 COLUMNS = (
@@ -150,6 +150,9 @@ def undelete(call: Call, prefix: deletions.Deleted) -> Done:
     """
     return deletions.undelete(call, prefix)
 
+
+app.reads("checks")(checks.checks)
+app.writes("validate", other={"deadline": (Deadline, 60.0)})(checks.validate)
 
 # The names that these had at first.
 app.writes("bind", rolls=True, shown=False)(bindings.add)
