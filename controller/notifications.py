@@ -11,7 +11,7 @@ from controller.addressing.timeline import entries_after
 from controller.rollout.supervise import keep_running
 from controller.rollout.view import StoreView
 from controller.store import Store
-from controller.timeline.bell import Bell
+from controller.timeline.bell import Bell, rung_within
 from controller.timeline.dispatch import Dispatcher
 from controller.timeline.log_file import LogFiles
 from controller.timeline.policy import WebhookPolicy
@@ -62,8 +62,5 @@ class Notifications:
             reading = await asyncio.to_thread(self._view.reading)
             if reading is not None:
                 await asyncio.to_thread(self._sightings.take, reading)
-            try:
-                await asyncio.wait_for(self._moved.wait(), LOOK_EVERY_S)
+            if await rung_within(self._moved, LOOK_EVERY_S):
                 await asyncio.sleep(LET_SETTLE_S)
-            except TimeoutError:
-                continue

@@ -56,9 +56,9 @@ def list_history(
     about = select(TimelineRow.event_seq).where(
         TimelineRow.account_id == account,
         TimelineRow.prefix_id == prefix_id,
-        TimelineRow.event_seq.is_not(None),
+        TimelineRow.event_seq > after,
     )
-    query = select(EventRow).where(EventRow.seq.in_(about), EventRow.seq > after)
+    query = select(EventRow).where(EventRow.seq.in_(about))
     with context.store.read() as session:
         found = session.scalars(query.order_by(EventRow.seq).limit(limit + 1)).all()
         if not found:

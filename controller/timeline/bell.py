@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 
 class Bell:
@@ -23,3 +24,14 @@ class Bell:
         for loop, event in self._listeners:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
+
+
+async def rung_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until the event is set, or so long; tell which.
+
+    Not ``asyncio.wait_for``: before Python 3.12 that loses a cancellation that comes with the event.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    return False

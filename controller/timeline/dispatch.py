@@ -16,7 +16,7 @@ from typing import NoReturn
 import structlog
 
 from controller.store import Store
-from controller.timeline.bell import Bell
+from controller.timeline.bell import Bell, rung_within
 from controller.timeline.deliveries import Due, heads, settle
 from controller.timeline.policy import WebhookPolicy
 from controller.timeline.sender import Sender
@@ -64,10 +64,7 @@ class Dispatcher:
                 found = await asyncio.to_thread(self._heads)
                 due = [head for head in found if head.webhook_id not in busy]
                 timeout = self._begin(group, sender, woken, due)
-                try:
-                    await asyncio.wait_for(woken.wait(), timeout)
-                except TimeoutError:
-                    continue
+                await rung_within(woken, timeout)
         raise AssertionError("a loop that never ends has ended")
 
     def _begin(

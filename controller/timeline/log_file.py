@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from controller.store import Store
-from controller.timeline.bell import Bell
+from controller.timeline.bell import Bell, rung_within
 
 BATCH = 500
 LOOK_EVERY_S = 30.0
@@ -40,10 +40,7 @@ class LogFiles:
         while True:
             woken.clear()
             await asyncio.to_thread(self.catch_up)
-            try:
-                await asyncio.wait_for(woken.wait(), LOOK_EVERY_S)
-            except TimeoutError:
-                continue
+            await rung_within(woken, LOOK_EVERY_S)
 
     def catch_up(self) -> None:
         """Append all that is not there yet; raises OSError when the files cannot be written."""

@@ -5,12 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from controller.store import Base, UtcDateTime
 
 ID = String(32)
+SEQ = BigInteger().with_variant(Integer, "sqlite")
+"""A number that never ends; SQLite counts up by itself only what is called INTEGER, of 64 bits there."""
 PENDING = text("state = 'pending'")
 
 SECRET = {"secret": True}
@@ -30,7 +42,7 @@ class TimelineRow(Base):
         Index("ix_timeline_prefix", "prefix_id", "seq"),
     )
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     account_id: Mapped[str] = mapped_column(ID)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     kind: Mapped[str] = mapped_column(String(12))
@@ -40,7 +52,7 @@ class TimelineRow(Base):
     prefix_id: Mapped[str | None] = mapped_column(ID)
     change_set_id: Mapped[str | None] = mapped_column(ID)
     site: Mapped[str | None] = mapped_column(String(64))
-    event_seq: Mapped[int | None]
+    event_seq: Mapped[int | None] = mapped_column(SEQ)
     actor: Mapped[str | None] = mapped_column(String(100))
     reason: Mapped[str] = mapped_column(String(2000), default="")
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -84,7 +96,7 @@ class DeliveryRow(Base):
         CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
     )
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(40), unique=True)
     webhook_id: Mapped[str] = mapped_column(ID, ForeignKey("webhooks.id"))
     type: Mapped[str] = mapped_column(String(60))

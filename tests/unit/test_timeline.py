@@ -151,6 +151,14 @@ def test_an_account_sees_its_own_alone(api: Api) -> None:
         assert http.get(other).status_code == 404
 
 
+@pytest.mark.parametrize("path", [TIMELINE, "/herald/v1/accounts/acme/prefixes/{prefix}/history"])
+def test_a_number_that_was_never_given_has_nothing_after_it(api: Api, path: str) -> None:
+    path = path.format(prefix=api.ids["prefix"])
+    assert get(api, f"{path}?after={2**63 - 1}") == {"result": [], "next": None}
+    with api.http() as http:
+        assert http.get(f"{path}?after={2**63}").status_code == 400
+
+
 # -- what was seen ----------------------------------------------------------------------------------------
 def observed(api: Api) -> list[tuple[str, str]]:
     return [(e["type"], e["reason"]) for e in timeline(api) if e["kind"] == "observed"]

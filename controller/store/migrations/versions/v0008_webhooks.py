@@ -10,6 +10,7 @@ from controller.store.base import UtcDateTime
 revision = "0008"
 down_revision = "0007"
 
+SEQ = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 PENDING = sa.text("state = 'pending'")
 
 PAST = {
@@ -30,7 +31,7 @@ def upgrade() -> None:
 def _timeline() -> None:
     op.create_table(
         "timeline",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("kind", sa.String(length=12), nullable=False),
@@ -40,7 +41,7 @@ def _timeline() -> None:
         sa.Column("prefix_id", sa.String(length=32), nullable=True),
         sa.Column("change_set_id", sa.String(length=32), nullable=True),
         sa.Column("site", sa.String(length=64), nullable=True),
-        sa.Column("event_seq", sa.Integer(), nullable=True),
+        sa.Column("event_seq", SEQ, nullable=True),
         sa.Column("actor", sa.String(length=100), nullable=True),
         sa.Column("reason", sa.String(length=2000), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
@@ -80,7 +81,7 @@ def _webhooks() -> None:
     op.create_index("ix_webhooks_account_id", "webhooks", ["account_id"])
     op.create_table(
         "deliveries",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("webhook_id", sa.String(length=32), nullable=False),
         sa.Column("type", sa.String(length=60), nullable=False),
