@@ -18,11 +18,16 @@ from sqlalchemy.orm import Session, undefer
 from controller.addressing.tables import BgpPrefixRow, PrefixRow
 from controller.addressing.validation_tables import PrefixCheckAnswerRow, PrefixCheckRow
 from controller.bgp import Prefix
+from controller.timeline.log import note
+from controller.timeline.show import Entry
 from controller.validation.checks import CHECKS, Answer, Check, CheckName, Subject, after
 from controller.validation.config import ValidationConfig
 from controller.validation.vrps import VrpSet, key_of
 
 BY_NAME: dict[str, CheckName] = {name: name for name in CHECKS}
+
+EVIDENCE_TOLD = 20
+"""How much of the evidence a notification has; the check itself has all."""
 
 AT_ONCE = 500
 """Rows that one statement takes."""
@@ -148,6 +153,8 @@ def record(session: Session, results: Iterable[Result], config: ValidationConfig
                 continue
             answer = _storable(given)
             check = after(check_of(row, evidence=True), answer, result.at, config.limits)
+            if check.state != row.state:
+                _tell(session, row, check, answer, result.at)
             row.body, row.state, row.evidence = _body(check), check.state, list(check.evidence)
             if row.due_at == result.job.due[name]:
                 again = config.retry_s if answer.outcome == "failed" else config.interval_s
@@ -167,6 +174,31 @@ def record(session: Session, results: Iterable[Result], config: ValidationConfig
                         evidence=list(answer.evidence),
                     )
                 )
+
+
+def _tell(session: Session, row: PrefixCheckRow, check: Check, answer: Answer, at: datetime) -> None:
+    """Tell the account that a check of its prefix came to another state, with the evidence."""
+    prefix = session.get_one(PrefixRow, row.prefix_id)
+    note(
+        session,
+        Entry(
+            account_id=prefix.account_id,
+            at=at,
+            kind="observed",
+            type="prefix.checked",
+            object_kind="prefix",
+            object_id=prefix.id,
+            prefix_id=prefix.id,
+            reason=f"{row.name}: {check.state}: {answer.reason}",
+            detail={
+                "check": row.name,
+                "before": row.state,
+                "state": check.state,
+                "source": answer.source,
+                "evidence": list(answer.evidence)[:EVIDENCE_TOLD],
+            },
+        ),
+    )
 
 
 def affected(session: Session, difference: VrpSet | None) -> list[str]:

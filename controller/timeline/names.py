@@ -54,7 +54,6 @@ CONFIGURED = {
     "prefix.edited": "its description was changed",
     "prefix.deleted": "a prefix was deleted (a tombstone)",
     "prefix.validation_asked": "its checks were asked for",
-    "prefix.checked": "a check of it ended: the detail has its state and evidence",
     "prefix.deletion_asked": "its owner asked for it to be removed",
     "prefix.deletion_taken_back": "its owner does not want it removed any more",
     "prefix.undeleted": "a deleted prefix came back with all that stood in it",
@@ -120,6 +119,7 @@ OPERATIONAL = {
 """What became of it."""
 
 OBSERVED = {
+    "prefix.checked": "a check of it (IRR, RPKI, ownership) came to another state: which, by which evidence",
     "bgp_prefix.visible": "routers hold it: how many of how many, which, and by which paths",
     "bgp_prefix.absent": "no router that can be looked at holds it any more",
 }

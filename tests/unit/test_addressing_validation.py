@@ -317,8 +317,9 @@ def test_no_sequence_of_check_results_makes_any_change_set(api: Api, prefix: Map
             prefix_checks.adopt(session, CONFIG.available(), now)
             prefix_checks.make_due(session, prefix_checks.affected(session, vrps), "rpki", now)
         assert api.change_sets() == change_sets
-        left = {name: n for name, n in api.counts().items() if not name.startswith("prefix_check")}
-        assert left == {name: n for name, n in rows.items() if not name.startswith("prefix_check")}
+        own = ("prefix_check", "timeline")  # checks, and what accounts are told of them
+        left = {name: n for name, n in api.counts().items() if not name.startswith(own)}
+        assert left == {name: n for name, n in rows.items() if not name.startswith(own)}
         with api.http() as http:
             assert http.get(f"{BASE}/{prefix['id']}").json()["result"]["advertised"] is True
 
@@ -333,3 +334,17 @@ def test_a_job_is_what_is_due(api: Api, prefix: Mapping[str, str]) -> None:
         assert len(jobs) == 1, "no more than there is room for"
         busy = [j.subject.prefix_id for j in prefix_checks.due(session, CONFIG, now, 1000, ())]
         assert prefix_checks.due(session, CONFIG, now, 10, busy) == []
+
+
+def test_the_account_is_told_when_a_check_comes_to_another_state(api: Api, prefix: Mapping[str, str]) -> None:
+    bad = Answer("invalid", "AS1 holds it", "test", ({"asn": 1},))
+    for one in (GOOD, GOOD, bad):
+        answer(api, prefix, rpki=one)
+    with api.http() as http:
+        found = http.get(f"/herald/v1/accounts/acme/timeline?limit=1000&prefix_id={prefix['id']}").json()
+    told = [e for e in found["result"] if e["type"] == "prefix.checked"]
+    assert [e["reason"] for e in told] == ["rpki: valid: all is well", "rpki: invalid: AS1 holds it"]
+    assert {e["kind"] for e in told} == {"observed"}
+    assert told[1]["detail"] == {
+        "check": "rpki", "before": "valid", "state": "invalid", "source": "test", "evidence": [{"asn": 1}],
+    }  # fmt: skip
