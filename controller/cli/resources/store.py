@@ -119,25 +119,27 @@ def export(
     secrets: Annotated[bool, typer.Option("--secrets", help="Hashes of tokens, too.")] = False,
     database: Database = None,
     state_dir: StoreDir = None,
+    as_json: Json = False,
 ) -> None:
     """Write the whole configured state as lines of JSON, which any kind of store can import.
 
     \b
     Examples:
       herald store export herald.jsonl --state-dir /var/lib/herald
-      herald store export - --database postgresql://herald@db1/herald | zstd > herald.jsonl.zst
+      herald store export - --database postgresql://herald@db1/herald
     """
     from controller.exports import export_lines  # noqa: PLC0415
 
     store = _open(database, state_dir)
     try:
         lines = export_lines(store, secrets=secrets)
-        if file == "-":
+        if file == "-":  # the lines are the answer
             _write(typer.get_binary_stream("stdout"), lines)
-        else:
-            _write_file(Path(file), lines)
+            return
+        count = _write_file(Path(file), lines)
     finally:
         store.close()
+    _say({"file": file, "lines": count}, as_json, f"{count} lines are in {file}")
 
 
 @app.app.command("import", cls=HeraldCommand)
@@ -211,24 +213,28 @@ def _open(database: str | None, state_dir: Path | None, *, new: bool = False) ->
     return open_store(where)
 
 
-def _write(stream: BinaryIO, lines: Iterable[bytes]) -> None:
+def _write(stream: BinaryIO, lines: Iterable[bytes]) -> int:
+    count = 0
     for line in lines:
         stream.write(line)
+        count += 1
     stream.flush()
+    return count
 
 
-def _write_file(file: Path, lines: Iterator[bytes]) -> None:
+def _write_file(file: Path, lines: Iterator[bytes]) -> int:
     """Write whole or not at all; private, as a store is."""
     partial = file.with_name(f"{file.name}.partial")
     try:
         partial.touch(mode=0o600)
         with partial.open("wb") as stream:
-            _write(stream, lines)
+            count = _write(stream, lines)
         partial.replace(file)
     except OSError as error:
         raise CliError(f"cannot write {file}: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
+    return count
 
 
 def _reading(file: str) -> BinaryIO:
