@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
 
 from sqlalchemy import Table
 
-import controller.addressing.tables
-import controller.rollout.tables
-import controller.snapshots.tables
-import controller.timeline.tables
+import controller
 from controller.store import Base
 
-ROOMS = (
-    controller.addressing.tables,
-    controller.rollout.tables,
-    controller.snapshots.tables,
-    controller.timeline.tables,
-)
-"""Named here so that the metadata knows of every table."""
+HERE = Path(controller.__file__).parent
+for _file in sorted(HERE.rglob("*tables.py")):  # the metadata knows of every room's tables then
+    if _file.parts[-2] != "cli":
+        import_module(".".join(("controller", *_file.relative_to(HERE).with_suffix("").parts)))
 
 SECRETS = {
     "tokens": "hashes of bearer tokens: issue new ones, or export with secrets",
-    "webhooks": "they are kept with what they sign with: make new ones, or export with secrets",
-    "deliveries": "they go with their webhooks",
+    "webhooks": "what signs their messages: make them anew, or export with secrets",
+    "deliveries": "they belong to webhooks",
 }
 """Left out unless secrets are asked for."""
 
@@ -46,7 +42,11 @@ LEFT_OUT = {
 def exported_tables(*, secrets: bool = False) -> tuple[Table, ...]:
     """Return the tables, each after those that it refers to."""
     skipped = set(LEFT_OUT) if secrets else set(LEFT_OUT) | set(SECRETS)
-    return tuple(t for t in Base.metadata.sorted_tables if t.name not in skipped)
+    return tuple(
+        t
+        for t in Base.metadata.sorted_tables
+        if t.name not in skipped and (secrets or not any(c.info.get("secret") for c in t.columns))
+    )
 
 
 def left_out_tables(names: Iterable[str]) -> tuple[Table, ...]:

@@ -26,7 +26,8 @@ def state(tmp_path_factory) -> Path:
 
 def test_export_import_backup_restore_and_check(state: Path, tmp_path: Path, capsys) -> None:
     lines, copy, new = tmp_path / "all.jsonl", tmp_path / "copy", f"sqlite:///{tmp_path}/new.db"
-    assert run(["store", "export", str(lines), "--state-dir", str(state)]) == 0
+    assert run(["store", "export", str(lines), "--state-dir", str(state), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == len(lines.read_text().splitlines())
     assert run(["store", "import", str(lines), "--database", new, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"]["accounts"] == 1
     assert run(["store", "export", f"{lines}.2", "--database", new]) == 0
