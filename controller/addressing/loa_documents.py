@@ -197,8 +197,7 @@ def verify_loa_document(
 def withdraw_loa_document(account: AccountDep, loa_document_id: DocumentId, writer: WriterDep) -> Response:
     """The letter authorizes nothing new from now on; what is announced stays (SAFETY.md, 11). For good.
 
-    Each prefix that stands on it enters the revocation ledger, tombstones among them: no roll-back and no
-    undelete may bring back what the letter no longer allows.
+    The ledger of revocations gets an entry for each prefix that it was for.
     """
 
     def work(write: Write) -> dict[str, Any]:
