@@ -21,8 +21,6 @@ from tests.sdk.scenario import Ground, whole_way
 from tests.sdk.surface import account_methods, method_at, zone_methods
 from tests.sdk.typed import problems
 
-"""What this version does not have yet; empty once it has all."""
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
