@@ -15,7 +15,7 @@ from controller.addressing import (
     loa_tables,
     validation_tables,
 )
-from controller.store import Base, UtcDateTime
+from controller.store import SEQ, Base, UtcDateTime
 
 OTHER_ROOMS = (address_map_tables, delegation_tables, life_tables, loa_tables, validation_tables)
 """Whose tables belong to the same state; named here, so that whoever has these has all."""
@@ -175,7 +175,7 @@ class EventRow(Base):
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_object_id", "object_id"), Index("ix_events_actor", "actor"))
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(100))
     origin: Mapped[str] = mapped_column(String(100))

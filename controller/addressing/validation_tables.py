@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controller.store import Base, UtcDateTime
+from controller.store import SEQ, Base, UtcDateTime
 
 ID = String(32)
 
@@ -44,7 +44,7 @@ class PrefixCheckAnswerRow(Base):
     __tablename__ = "prefix_check_answers"
     __table_args__ = (Index("ix_prefix_check_answers_of", "prefix_id", "seq"),)
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     prefix_id: Mapped[str] = mapped_column(ID, ForeignKey("prefixes.id"))
     name: Mapped[str] = mapped_column(String(10))
     at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controller.store import Base, UtcDateTime
+from controller.store import SEQ, Base, UtcDateTime
 
 ID = String(32)
 HASH = String(64)
@@ -20,7 +20,7 @@ class RolloutRow(Base):
     __tablename__ = "rollouts"
     __table_args__ = (Index("ix_rollouts_account", "account_id", "seq"),)
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(ID, unique=True)
     change_set_id: Mapped[str] = mapped_column(ID, unique=True)
     account_id: Mapped[str] = mapped_column(ID)

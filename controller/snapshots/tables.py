@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controller.store import Base, UtcDateTime
+from controller.store import SEQ, Base, UtcDateTime
 
 ID = String(32)
 HASH = String(64)
@@ -23,7 +23,7 @@ class ChangeSetRow(Base):
     __tablename__ = "change_sets"
     __table_args__ = (Index("ix_change_sets_state", "state", "seq"),)
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(ID, unique=True)
     account_id: Mapped[str] = mapped_column(ID, index=True)
     actor: Mapped[str] = mapped_column(String(100))
@@ -48,7 +48,7 @@ class SnapshotRow(Base):
 
     __tablename__ = "snapshots"
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(HASH, unique=True)
     parent_id: Mapped[str | None] = mapped_column(HASH)
     change_set_id: Mapped[str] = mapped_column(ID)
@@ -63,7 +63,7 @@ class SnapshotEntryRow(Base):
     __tablename__ = "snapshot_entries"
     __table_args__ = (Index("ix_snapshot_entries_account", "account_id", "snapshot_seq"),)
 
-    snapshot_seq: Mapped[int] = mapped_column(ForeignKey("snapshots.seq"), primary_key=True)
+    snapshot_seq: Mapped[int] = mapped_column(SEQ, ForeignKey("snapshots.seq"), primary_key=True)
     account_id: Mapped[str] = mapped_column(ID, primary_key=True)
     from_hash: Mapped[str | None] = mapped_column(HASH)
     to_hash: Mapped[str | None] = mapped_column(HASH, ForeignKey("chunks.hash"))
@@ -76,4 +76,4 @@ class HeadRow(Base):
 
     account_id: Mapped[str] = mapped_column(ID, primary_key=True)
     hash: Mapped[str] = mapped_column(HASH, ForeignKey("chunks.hash"))
-    snapshot_seq: Mapped[int] = mapped_column(ForeignKey("snapshots.seq"))
+    snapshot_seq: Mapped[int] = mapped_column(SEQ, ForeignKey("snapshots.seq"))

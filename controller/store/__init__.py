@@ -7,7 +7,7 @@ May depend on ``controller.errors`` and nothing else of Herald.
 """
 
 from controller.store.address import StoreAddress, store_address
-from controller.store.base import Base, UtcDateTime
+from controller.store.base import SEQ, Base, UtcDateTime
 from controller.store.engine import Store, open_store
 from controller.store.errors import (
     DatabaseVersionError,
@@ -19,6 +19,7 @@ from controller.store.errors import (
 )
 
 __all__ = [
+    "SEQ",
     "Base",
     "DatabaseVersionError",
     "NestedWriteError",

@@ -7,22 +7,18 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     String,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from controller.store import Base, UtcDateTime
+from controller.store import SEQ, Base, UtcDateTime
 
 ID = String(32)
-SEQ = BigInteger().with_variant(Integer, "sqlite")
-"""A number that never ends; SQLite counts up by itself only what is called INTEGER, of 64 bits there."""
 PENDING = text("state = 'pending'")
 
 SECRET = {"secret": True}

@@ -241,3 +241,10 @@ def test_a_database_of_the_release_before_keeps_tokens_answers_and_events(tmp_pa
     with store.read() as session:
         assert verify(chain_of(session)).intact
     store.close()
+
+
+def test_a_place_beyond_all_events_is_no_fault(api: Api) -> None:
+    with api.http() as http:
+        for after in (2**31, 2**63 - 1):
+            for query in (f"after={after}", f"after={after}&newest=true"):
+                assert http.get(f"/herald/v1/audit?{query}").status_code == 200, query

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from controller.store.base import UtcDateTime
+from controller.store.base import SEQ, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"
@@ -20,7 +20,7 @@ def upgrade() -> None:
 def _snapshots() -> None:
     op.create_table(
         "change_sets",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=False),
         sa.Column("actor", sa.String(length=100), nullable=False),
@@ -42,7 +42,7 @@ def _snapshots() -> None:
     )
     op.create_table(
         "snapshots",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("parent_id", sa.String(length=64), nullable=True),
         sa.Column("change_set_id", sa.String(length=32), nullable=False),
@@ -54,7 +54,7 @@ def _snapshots() -> None:
     )
     op.create_table(
         "snapshot_entries",
-        sa.Column("snapshot_seq", sa.Integer(), nullable=False),
+        sa.Column("snapshot_seq", SEQ, nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=False),
         sa.Column("from_hash", sa.String(length=64), nullable=True),
         sa.Column("to_hash", sa.String(length=64), nullable=True),
@@ -69,7 +69,7 @@ def _snapshots() -> None:
         "head",
         sa.Column("account_id", sa.String(length=32), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("snapshot_seq", sa.Integer(), nullable=False),
+        sa.Column("snapshot_seq", SEQ, nullable=False),
         sa.ForeignKeyConstraint(["hash"], ["chunks.hash"], name="fk_head_hash_chunks"),
         sa.ForeignKeyConstraint(["snapshot_seq"], ["snapshots.seq"], name="fk_head_snapshot_seq_snapshots"),
         sa.PrimaryKeyConstraint("account_id", name="pk_head"),
@@ -79,7 +79,7 @@ def _snapshots() -> None:
 def _rollouts() -> None:
     op.create_table(
         "rollouts",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("change_set_id", sa.String(length=32), nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from controller.store.base import UtcDateTime
+from controller.store.base import SEQ, UtcDateTime
 from controller.store.migrations.triggers import append_only
 
 revision = "0005"
@@ -163,7 +163,7 @@ def _transfers() -> None:
 def _revocations() -> None:
     op.create_table(
         "revocations",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from controller.store.base import UtcDateTime
+from controller.store.base import SEQ, UtcDateTime
 
 revision = "0007"
 down_revision = "0006"
@@ -33,7 +33,7 @@ def upgrade() -> None:
     op.create_index("ix_prefix_checks_due", "prefix_checks", ["due_at"])
     op.create_table(
         "prefix_check_answers",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("prefix_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=10), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from controller.store.base import UtcDateTime
+from controller.store.base import SEQ, UtcDateTime
 
 revision = "0008"
 down_revision = "0007"
 
-SEQ = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 PENDING = sa.text("state = 'pending'")
 
 PAST = {
