@@ -23,6 +23,8 @@ GROUPS = (
     ("services", "Services that may be bound to prefixes."),
     ("tokens", "Bearer tokens: issue, list, show, revoke; customers those of their account."),
     ("audit", "What was changed, by whom, when and why: list, verify, watch."),
+    ("timeline", "What happened to an account: asked, became, seen, in one order."),
+    ("webhooks", "Who is told what happens: list, show, add, change, delete, deliveries, …"),
     ("validation", "Sources of RPKI, IRR and DNS, and how the checks stand: status, accept."),
     ("store", "The store: status, copies, exports, checks."),
 )

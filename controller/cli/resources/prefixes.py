@@ -11,7 +11,7 @@ from controller.cli.answers import Card, Column, Done, Object, Rows
 from controller.cli.call import Call
 from controller.cli.frame import Commands
 from controller.cli.options import Deadline, Description, Which
-from controller.cli.resources import bgp_prefixes, bindings, checks, deletions
+from controller.cli.resources import bgp_prefixes, bindings, checks, deletions, timeline
 from controller.cli.routes import addressing
 
 COLUMNS = (
@@ -152,6 +152,7 @@ def undelete(call: Call, prefix: deletions.Deleted) -> Done:
 
 
 app.reads("checks")(checks.checks)
+app.reads("history")(timeline.history)
 app.writes("validate", other={"deadline": (Deadline, 60.0)})(checks.validate)
 
 # The names that these had at first.
