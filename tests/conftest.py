@@ -37,9 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what serves the API, and what is marked ``stores``, on each kind of store."""
+    """Run what serves the API, and what is marked ``stores``, on each kind of store.
+
+    Not the tests of the command line: it sees the API, and no store behind it.
+    """
     serves = hasattr(metafunc.module, "running_api") or metafunc.definition.get_closest_marker("stores")
-    if serves and "store_kind" in metafunc.fixturenames:
+    speaks = metafunc.module.__name__.rpartition(".")[2].startswith("test_cli")
+    if serves and not speaks and "store_kind" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("--store")
         kinds = KINDS if wanted == "both" else (wanted,)
         metafunc.parametrize("store_kind", kinds, indirect=True, scope="module")
