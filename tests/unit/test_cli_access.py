@@ -54,12 +54,22 @@ def test_a_narrow_token_is_issued_used_shown_and_revoked_with_its_own(api: Api, 
     assert "was revoked" in herald("prefixes", "list", *mine, status=1)[1]
 
 
-def test_each_role_by_the_command_line(herald) -> None:
+def test_each_role_by_the_command_line(herald, monkeypatch) -> None:
+    logged: list[object] = []
+
+    class Log:
+        """The server is in this process: what it says must not mix with what the command prints."""
+
+        def warning(self, event: str, **more: object) -> None:
+            logged.append(more["reason"])
+
+    monkeypatch.setattr("controller.addressing.access.log", Log())
     glass, _ = herald("tokens", "create", "--role", "break-glass", "--expires", "8h", "--reason", "fire")
     assert glass["role"] == "break-glass"
     _, err = herald("accounts", "add", "New", "--token", glass["token"], status=1)
     assert "reason_required" in err
     herald("accounts", "add", "New", "--token", glass["token"], "--reason", "fire")
+    assert logged == [None, "fire"]
     task, _ = herald("tokens", "create", "--role", "task", "--scope", "prefixes:read", "--expires", "30d")
     assert (task["role"], task["account_id"]) == ("task", None)
     assert "needs an expires_at" in herald("tokens", "create", "--role", "break-glass", status=1)[1]

@@ -37,7 +37,6 @@ Actor = Annotated[
     str | None, typer.Option("--actor", metavar="ROLE:ID", help="Only by this one, such as operator:0f9c….")
 ]
 Action = Annotated[str | None, typer.Option("--action", metavar="VERB", help="Only these, such as approve.")]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=PAGE, help="At most so many.")]
 After = Annotated[
     int | None, typer.Option("--after", metavar="SEQ", min=0, help="Those that come after this one.")
 ]
