@@ -53,6 +53,7 @@ class Bench:
 
     def __init__(self, kind: str, folder: Path, database: str | None, told: argparse.Namespace) -> None:
         self.kind, self.folder, self.database, self.told = kind, folder, database, told
+        self.spare: str | None = None
         self.rows: list[Row] = []
         self.figures: dict[str, float] = {}
         (folder / "state").mkdir(exist_ok=True)
@@ -152,10 +153,14 @@ class Bench:
         dump, copy = self.folder / "export.jsonl", self.folder / "copy"
         (copy / "state").mkdir(parents=True)
         source = ["--database", str(self.where)]
-        for name, argv in (
+        moves = [
             ("export", [herald, "store", "export", str(dump), *source]),
             ("import into SQLite", [herald, "store", "import", str(dump), "--database", str(copy / "h.db")]),
-        ):
+        ]
+        if self.spare is not None:
+            into = ["--database", self.spare]
+            moves.append(("import into PostgreSQL", [herald, "store", "import", str(dump), *into]))
+        for name, argv in moves:
             began = time.perf_counter()
             done = subprocess.run(argv, check=False, capture_output=True, text=True)
             if done.returncode:
@@ -171,7 +176,11 @@ def databases(kinds: list[str]) -> Iterator[dict[str, str | None]]:
         return
     server = Server(settings=DURABLE)
     try:
-        yield {"sqlite": None, "postgresql": server.url(server.create())}
+        yield {
+            "sqlite": None,
+            "postgresql": server.url(server.create()),
+            "spare": server.url(server.create()),
+        }
     finally:
         server.remove()
 
@@ -201,6 +210,7 @@ def main() -> int:
         for kind in kinds:
             with tempfile.TemporaryDirectory(prefix="herald-scale-") as name:
                 bench = Bench(kind, Path(name), where[kind], told)
+                bench.spare = where.get("spare") if kind == "postgresql" else None
                 bench.run()
             console.print(table(bench.rows))
             for what, figure in bench.figures.items():
