@@ -100,8 +100,8 @@ def test_without_a_source_all_stays_pending_and_says_why(tmp_path: Path) -> None
 
 def test_the_sdk_starts_a_validation_and_sees_the_states(api: Api, prefix: Mapping[str, str]) -> None:
     sdk = Cloudflare(base_url=f"http://127.0.0.1:{api.port}/client/v4", api_token=api.token, max_retries=0)
-    made = sdk.post(f"/accounts/acme/addressing/prefixes/{prefix['id']}/validate", cast_to=object)
-    assert made["success"] is True
+    made = sdk.addressing.prefixes.validate(prefix["id"], account_id="acme")
+    assert made is not None and made.id == prefix["id"]
     assert all(c["under_way"] for c in checks(api, prefix).values())
     answer(api, prefix, irr=GOOD, rpki=Answer("invalid", "AS1"), ownership=Answer("failed", "no answer"))
     shown = sdk.addressing.prefixes.get(prefix["id"], account_id="acme")
