@@ -19,14 +19,9 @@ from labs.topology.generate import generate_clique
 pytestmark = pytest.mark.lab
 
 HERALD = Path(sys.executable).parent / "herald"
-RANGES = {
-    # N: UPDATEs, distinct paths in the network. Measured with BIRD on this kind of host: 44-74, 249-571 and
-    # 1,146-1,569 UPDATEs, 6-14, 29-72 and 99-139 paths, over 10 to 90 runs; the spread is scheduling's. Here
-    # a quarter wider: far from what fewer or more routers, or a router that does not explore, would give.
-    5: ((33, 93), (4, 18)),
-    8: ((187, 714), (22, 90)),
-    11: ((860, 1960), (74, 174)),
-}
+MOST_UPDATES = {5: 240, 8: 2_000, 11: 5_000}
+"""Three times the most UPDATEs of a hunt in 60 to 150 (74, 584, 1,642): how many there are is the scheduler's
+doing, and differs between machines; a router that repeats itself does not stop there."""
 
 
 def hunt(lab: LiveLab, prefix: str) -> dict[str, Any]:
@@ -58,21 +53,25 @@ def cliques(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 @pytest.mark.parametrize("speaker", ["exabgp", "gobgp"])
 @pytest.mark.parametrize("n", [5, 8, 11])
-def test_hunt_in_a_clique_is_within_the_measured_ranges(
+def test_a_hunt_in_a_clique_keeps_the_laws_of_path_exploration(
     herald_lab: LabFactory, cliques: Path, n: int, speaker: str, family: str
 ) -> None:
     lab = clique(herald_lab, cliques, n, speaker)
     prefix = "192.0.2.0/24" if family == "ipv4" else "2001:db8:1000::/48"
     result = hunt(lab, prefix)
-    (fewest, most), (few_paths, many_paths) = RANGES[n]
-    assert fewest <= result["updates"] <= most
-    assert few_paths <= result["paths_explored"] <= many_paths
+    # Each of the n - 1 others had told n - 2 neighbours, and r1 all of them: each of that is taken back.
+    assert result["withdrawals"] >= (n - 1) ** 2
+    # A path of k routers was first announced with k - 1: each length in between was on the wire, too.
+    announcements = result["updates"] - result["withdrawals"]
+    assert announcements >= result["longest_path"] - 3
+    assert result["paths_explored"] >= result["longest_path"] - 3
+    assert result["paths_explored"] <= announcements
+    assert result["updates"] <= MOST_UPDATES[n]
     # One router more than any simple path through the mesh, less what the last rounds never reached.
     assert n <= result["longest_path"] <= n + 1
     assert 0 < result["t_wire"] < 5
     assert result["routers"] == n
     assert {peer["node"] for peer in result["peers"]} == {f"r{i}" for i in range(1, n + 1)}
-    assert result["withdrawals"] >= n - 1
     for peer in result["peers"]:
         number = 65000 + int(peer["node"][1:])
         assert all(path[0] == number and path[-1] == 64500 for path in peer["paths"])
