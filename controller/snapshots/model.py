@@ -80,7 +80,9 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 class ChangeSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One actor's changes to one account, in order; ``at``: RFC 3339 UTC.
 
-    ``intents`` carries the signed intents of subtractive changes (SAFETY 2).
+    ``intents`` carries the signed intents of subtractive changes (SAFETY 2). ``actor`` is ``ROLE:TOKEN``,
+    ``lane`` the one that was asked for (``rollback``, ``emergency``, ``drain``, ``migration``); None: the one
+    that fits.
     """
 
     id: str
@@ -90,6 +92,7 @@ class ChangeSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: str
     changes: tuple[Change, ...]
     intents: tuple[str, ...] = ()
+    lane: str | None = None
 
 
 def encode_chunk(chunk: Chunk) -> bytes:

@@ -15,7 +15,11 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``from_hash`` None: the site has nothing of that account; ``to_hash`` None: it shall have nothing.
     ``generation`` is the site's own, rising by at least one with each command. ``chunk``: the bytes of
-    ``to_hash``. ``rollout_id`` says why.
+    ``to_hash``. ``rollout_id`` says why. ``intents``: the signed records of who wanted what the command takes
+    away. ``registry``: the account's signed entry of what it may announce at all. ``fence``: the leading
+    controller's token, which only rises. ``confirm_within_s``: the agent goes back to ``from_hash`` unless a
+    :class:`Confirmation` of this generation arrives within so many seconds; None: it is final at once.
+    ``lane``: how it travels; an emergency or a drain has a budget of its own.
     """
 
     site: str
@@ -25,6 +29,20 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_hash: ChunkHash | None
     to_hash: ChunkHash | None
     chunk: bytes | None
+    intents: tuple[str, ...] = ()
+    registry: str = ""
+    fence: int = 0
+    confirm_within_s: float | None = None
+    lane: str = "express"
+
+
+class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The command of ``generation`` is final: nothing is put back when its time is over."""
+
+    site: str
+    account_id: str
+    generation: int
+    fence: int = 0
 
 
 Outcome = Literal["accepted", "duplicate", "stale", "conflict", "refused"]
@@ -61,12 +79,25 @@ class Waiting(msgspec.Struct, frozen=True):
     reason: str
 
 
+class HeldEffect(msgspec.Struct, frozen=True):
+    """Something that the journal asks to take away, and that the guard does not let go."""
+
+    account_id: str
+    prefix: Prefix
+    verb: str
+    check: str
+    reason: str
+
+
 class SiteStatus(msgspec.Struct, frozen=True):
     """A site's report. ``version`` rises with each change of anything in it.
 
     ``accounts``: what the journal holds; ``settled``: speaker and machines have all of it; ``sent``: the
     prefixes that the speaker was given, each with the AS path on the wire. ``fault``: why the agent is
-    quarantined (it touches nothing and takes no commands); empty when it is not.
+    quarantined (it touches nothing and takes no commands); empty when it is not. ``held``: subtractive
+    effects that the agent's own guard holds back, with the check that does. ``unconfirmed``: accounts whose
+    newest command awaits its confirmation, by generation. ``nonce``: what an override must name; new after
+    each.
     """
 
     site: str
@@ -81,6 +112,9 @@ class SiteStatus(msgspec.Struct, frozen=True):
     machines: tuple[MachineStatus, ...]
     waiting: tuple[Waiting, ...] = ()
     fault: str = ""
+    held: tuple[HeldEffect, ...] = ()
+    unconfirmed: dict[str, int] = {}
+    nonce: str = ""
 
 
 class BindingItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
