@@ -10,7 +10,7 @@ Follow a change in the order of the packages:
 ``transport``   the messages between controller, agents and machines, and how they travel;
 ``agent``       one site: journal, machines' quorum, routes;
 ``machine``     one machine of a site: its bindings as local routes;
-``speakers``    ExaBGP and GoBGP behind one small protocol;
+``speakers``    ExaBGP, GoBGP and BIRD behind one small protocol;
 ``observe``     what real peers hold, and every BGP message on the wire;
 ``timeline``    what accounts are told of all that, in one order, and webhooks.
 

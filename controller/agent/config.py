@@ -15,10 +15,17 @@ class AgentConfigError(HeraldError):
 
 
 class SpeakerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``socket``: ExaBGP's helper socket, or GoBGP's gRPC socket."""
+    """``socket``: ExaBGP's helper socket, GoBGP's gRPC socket, or BIRD's control socket.
 
-    kind: Literal["exabgp", "gobgp"]
+    For BIRD alone: ``config_file`` is written by the agent, ``config_path`` is that file as BIRD sees it, and
+    ``boot_config`` the configuration that BIRD was started with, as BIRD sees it.
+    """
+
+    kind: Literal["exabgp", "gobgp", "bird"]
     socket: str
+    config_file: str = ""
+    config_path: str = "/run/herald/bird.conf"
+    boot_config: str = "/etc/bird/bird.conf"
 
 
 class MachineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import structlog
 
 from controller.agent.commands import decide
-from controller.agent.config import AgentConfig
+from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
 from controller.agent.journal import Journal
@@ -27,6 +28,7 @@ from controller.machine.errors import KernelRoutesError
 from controller.machine.kernel_routes import set_routes
 from controller.machine.routes import FORWARD_PROTOCOL, KernelRoute
 from controller.observe.rib import RibRow
+from controller.speakers.bird import BirdSpeaker
 from controller.speakers.exabgp import ExabgpSpeaker
 from controller.speakers.protocol import Speaker
 from controller.transport.messages import Command, Receipt, SiteStatus
@@ -162,7 +164,20 @@ class Site:
 
 
 def make_speaker(config: AgentConfig) -> Speaker:
-    """Return the driver that the configuration names; GoBGP's is slow to import, so only when needed."""
+    """Return the driver that the configuration names; GoBGP's is slow to import, so only when needed.
+
+    Raises :class:`AgentConfigError` when BIRD's lacks the file to write.
+    """
+    if config.speaker.kind == "bird":
+        if not config.speaker.config_file:
+            raise AgentConfigError("a speaker of the kind bird needs speaker.config_file: the file to write")
+        return BirdSpeaker(
+            config.speaker.socket,
+            config_file=Path(config.speaker.config_file),
+            config_path=config.speaker.config_path,
+            boot_config=config.speaker.boot_config,
+            local_as=config.local_as,
+        )
     if config.speaker.kind == "gobgp":
         from controller.speakers.gobgp import GobgpSpeaker  # noqa: PLC0415 - imports grpc
 

@@ -37,7 +37,7 @@ class Speaker(Protocol):
 
     @property
     def name(self) -> str:
-        """``"exabgp"`` or ``"gobgp"``."""
+        """``"exabgp"``, ``"gobgp"`` or ``"bird"``."""
         ...
 
     async def attach(self) -> frozenset[Route]:

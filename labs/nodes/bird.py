@@ -8,6 +8,10 @@ from pathlib import Path
 from labs.nodes.model import Daemon, Kind, Place, connect
 
 CONFIG = "/etc/bird/bird.conf"
+SOCKET = "/run/bird/bird.ctl"
+HERALD_CONFIG = "/run/herald/bird.conf"
+"""What a site's agent generates; BIRD reads it when it is told to, never by itself."""
+
 _GREETING = b"0001 "
 
 
@@ -25,10 +29,11 @@ def greets(run: Path) -> bool:
 
 def _prepare(place: Place) -> None:
     (place.run / "bird").mkdir(exist_ok=True)
+    (place.run / "herald").mkdir(exist_ok=True)
 
 
 def _daemons(place: Place) -> tuple[Daemon, ...]:
-    command = ("/usr/sbin/bird", "-f", "-c", CONFIG, "-s", "/run/bird/bird.ctl", "-P", "/run/bird/bird.pid")
+    command = ("/usr/sbin/bird", "-f", "-c", CONFIG, "-s", SOCKET, "-P", "/run/bird/bird.pid")
     return (Daemon("bird", command, lambda: greets(place.run)),)
 
 

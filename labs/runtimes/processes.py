@@ -11,6 +11,8 @@ import msgspec
 
 from controller.agent.config import AgentConfig, MachineConfig, SpeakerConfig
 from controller.observe.inventory import Site
+from labs.nodes.bird import HERALD_CONFIG
+from labs.nodes.bird import SOCKET as BIRD_SOCKET
 from labs.nodes.exabgp import HELPER_SOCKET
 from labs.nodes.gobgp import SOCKET as GOBGP_SOCKET
 from labs.runtimes.errors import LabStartError
@@ -22,9 +24,9 @@ from labs.topology.model import LinkSpec
 RINGS_TOTAL = 256 << 20
 """Bytes of all capture rings of a lab together; a node gets its share, between 1 and 64 MiB."""
 
-SpeakerKind = Literal["exabgp", "gobgp"]
+SpeakerKind = Literal["exabgp", "gobgp", "bird"]
 
-_SPEAKER_SOCKETS = {"exabgp": HELPER_SOCKET, "gobgp": GOBGP_SOCKET}
+_SPEAKER_SOCKETS = {"exabgp": HELPER_SOCKET, "gobgp": GOBGP_SOCKET, "bird": BIRD_SOCKET}
 
 
 def herald(*words: str) -> tuple[str, ...]:
@@ -89,7 +91,14 @@ def agent_config(
         MachineConfig(name, str(paths.machine(name)), next_hops(site.router, nodes[name], links))
         for name in site.machines
     )
-    return AgentConfig(SpeakerConfig(cast("SpeakerKind", kind), str(socket)), machines)
+    written = paths.run(site.router) / Path(HERALD_CONFIG).relative_to("/run")
+    speaker = SpeakerConfig(
+        cast("SpeakerKind", kind),
+        str(socket),
+        config_file=str(written) if kind == "bird" else "",
+        config_path=HERALD_CONFIG,
+    )
+    return AgentConfig(speaker, machines)
 
 
 def next_hops(router: str, machine: RunningNode, links: Iterable[LinkSpec]) -> tuple[str, ...]:

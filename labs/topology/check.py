@@ -25,7 +25,7 @@ HOST_NAME_LIMIT = 63
 """Characters in a container's host name, ``clab-<lab>-<node>`` (RFC 1123 section 2.1)."""
 
 KINDS = {"linux"}
-SPEAKERS = ("exabgp", "gobgp")
+SPEAKERS = ("exabgp", "gobgp", "bird")
 """Daemons that an agent can drive (controller.agent.config.SpeakerConfig)."""
 LABELS = ("herald.role", "herald.kind", "herald.site")
 

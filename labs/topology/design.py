@@ -127,6 +127,7 @@ class Design:
             own4=node.own4,
             own6=node.own6,
             stub=node.stub,
+            site=node.daemon == "site",
         )
 
     def _next(self, node: str) -> str:

@@ -16,7 +16,7 @@ from labs.topology.picture import clique_picture, two_sites_picture
 from labs.topology.yaml_text import render_topology
 
 RENDERERS = {"bird": bird, "frr": frr, "gobgp": gobgp, "openbgpd": openbgpd, "exabgp": exabgp}
-SPEAKERS = ("exabgp", "gobgp")
+SPEAKERS = ("exabgp", "gobgp", "bird")
 LARGEST_CLIQUE = 40
 LARGEST_RING = 250
 

@@ -29,7 +29,8 @@ The file is containerlab's own YAML; with images called `herald/<daemon>:latest`
 containerlab deploy -t topologies/two-sites/two-sites.clab.yml
 containerlab destroy -t topologies/two-sites/two-sites.clab.yml
 ```
-Site 1's speaker is `${HERALD_SPEAKER:=exabgp}`, site 2's `${HERALD_SPEAKER_2:=gobgp}`; either may be either.
+Site 1's speaker is `${HERALD_SPEAKER:=exabgp}`, site 2's `${HERALD_SPEAKER_2:=gobgp}`; either may be exabgp,
+gobgp or bird.
 
 ## What to check
 `herald announce 192.0.2.0/24`, then `herald ribs 192.0.2.0/24`:

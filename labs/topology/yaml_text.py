@@ -10,7 +10,7 @@ TARGETS = {
     "frr": [(frr.CONFIG, frr.TARGET), ("configs/{name}/daemons", "/etc/frr/daemons")],
     "gobgp": [(gobgp.CONFIG, gobgp.TARGET)],
     "openbgpd": [(openbgpd.CONFIG, openbgpd.TARGET)],
-    "site": [(exabgp.CONFIG, exabgp.TARGET), (gobgp.CONFIG, gobgp.TARGET)],
+    "site": [(exabgp.CONFIG, exabgp.TARGET), (gobgp.CONFIG, gobgp.TARGET), (bird.CONFIG, bird.TARGET)],
     "linux": [],
 }
 

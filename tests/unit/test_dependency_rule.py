@@ -63,6 +63,7 @@ PURE = [
     "controller/validation/checks.py",
     "controller/validation/verdicts.py",
     "controller/transport/messages.py",
+    "controller/speakers/bird_config.py",
     "controller/agent/journal_records.py",
     "controller/agent/reconcile.py",
     "controller/agent/commands.py",

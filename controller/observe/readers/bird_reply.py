@@ -107,6 +107,24 @@ def read_routes(source: Source, reply: Reply) -> list[RibRow]:
     return [row for path in _paths(source, reply) if (row := _row(source, path)) is not None]
 
 
+def read_given(source: Source, reply: Reply) -> list[RibRow]:
+    """Return the routes of ``show route … all`` with whatever BGP attributes they were given or will carry.
+
+    For static routes, and for ``show route export``: there the AS path is as it leaves, less BIRD's own AS.
+    """
+    return [
+        source.row(
+            path.prefix,
+            best=path.best,
+            as_path=source.as_path(path.attributes.get("BGP.as_path", "")),
+            next_hop=None,
+            communities=_communities(source, path.attributes),
+            neighbour=None,
+        )
+        for path in _paths(source, reply)
+    ]
+
+
 def _paths(source: Source, reply: Reply) -> Iterator[_Path]:
     path: _Path | None = None
     for code, text in reply.lines:

@@ -9,8 +9,11 @@ TARGET = "/etc/bird/bird.conf"
 
 
 def render(router: Router) -> str:
-    """Return ``bird.conf``: what comes in goes out again, unless the router is a stub."""
-    out = "none" if router.stub else "all"
+    """Return ``bird.conf``: what comes in goes out again, unless the router is a stub.
+
+    A site of ours lets nothing in, and lets out what its agent adds: the two static protocols ``herald4`` and
+    ``herald6`` of the configuration that the agent generates around this one.
+    """
     lines = [
         f"# {router.name}, AS {router.asn}",
         "log stderr all;",
@@ -43,7 +46,17 @@ def render(router: Router) -> str:
             lines += [
                 f"protocol bgp {name}_{family[-1]} from neighbour {{",
                 f"  local {local}; neighbor {remote} as {s.neighbour_as};{passive}",
-                f"  {family} {{ import all; export {out}; }};",
+                f"  {family} {{ import {_in(router)}; export {_out(router, family)}; }};",
                 "}",
             ]
     return "\n".join(lines) + "\n"
+
+
+def _in(router: Router) -> str:
+    return "none" if router.site else "all"
+
+
+def _out(router: Router, family: str) -> str:
+    if router.site:
+        return f'where proto = "herald{family[-1]}"'
+    return "none" if router.stub else "all"

@@ -28,7 +28,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """One router. ``own``: prefixes that it announces itself; ``stub``: it passes nothing on."""
+    """One router. ``own``: prefixes that it announces itself; ``stub``: it passes nothing on.
+
+    ``site``: it is one of ours, and announces what its agent says.
+    """
 
     name: str
     asn: int
@@ -37,3 +40,4 @@ class Router:
     own4: tuple[str, ...] = ()
     own6: tuple[str, ...] = ()
     stub: bool = False
+    site: bool = False
