@@ -19,13 +19,16 @@ def _prefix(
     }
 
 
+SERVICES = [
+    {"id": CDN, "name": "CDN"},
+    {"id": "spectrum", "name": "Spectrum"},
+    {"id": "magic-transit", "name": "Magic Transit"},
+]
+
+
 def _text(more: list[object]) -> str:
     data = {
-        "services": [
-            {"id": CDN, "name": "CDN"},
-            {"id": "spectrum", "name": "Spectrum"},
-            {"id": "magic-transit", "name": "Magic Transit"},
-        ],
+        "services": SERVICES,
         "accounts": [
             {
                 "id": "acme",
@@ -65,3 +68,29 @@ CLIQUE_ADDRESSING = _text([])
 TWO_SITES_ADDRESSING = _text(
     [_prefix("198.18.0.0/22", None, "a wider prefix, of which parts can be announced")]
 )
+
+
+SIX_SITES_ACCOUNTS = 40
+
+
+def _many(accounts: int) -> str:
+    """Return customers with two /24s and a /48 each, all approved and bound, and nothing announced."""
+    data = {
+        "services": SERVICES,
+        "accounts": [
+            {
+                "id": f"customer-{i:03}",
+                "name": f"Customer {i}",
+                "prefixes": [
+                    _prefix(f"100.{64 + n // 256}.{n % 256}.0/24", None, "one of two")
+                    for n in (2 * i - 2, 2 * i - 1)
+                ]
+                + [_prefix(f"2001:db8:{i:x}::/48", None, "the same over IPv6")],
+            }
+            for i in range(1, accounts + 1)
+        ],
+    }
+    return json.dumps(data, indent=1) + "\n"
+
+
+SIX_SITES_ADDRESSING = _many(SIX_SITES_ACCOUNTS)

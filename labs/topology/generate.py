@@ -1,6 +1,7 @@
 """Write whole labs: topology, configurations and README, the same bytes for the same arguments.
 
-``topologies/two-sites`` and ``topologies/clique`` are what this writes; ``herald lab generate`` writes more.
+``topologies/two-sites``, ``six-sites`` and ``clique`` are what this writes; ``herald lab generate`` writes
+more.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from labs.topology.configs import bird, exabgp, frr, gobgp, openbgpd
-from labs.topology.datasets import CLIQUE_ADDRESSING, TWO_SITES_ADDRESSING
+from labs.topology.datasets import CLIQUE_ADDRESSING, SIX_SITES_ADDRESSING, TWO_SITES_ADDRESSING
 from labs.topology.design import LOCAL_AS, Design, Node
 from labs.topology.errors import TopologyError
-from labs.topology.lessons import clique_readme, ring_readme, two_sites_readme
-from labs.topology.picture import clique_picture, two_sites_picture
+from labs.topology.lessons import clique_readme, ring_readme, six_sites_readme, two_sites_readme
+from labs.topology.picture import clique_picture, six_sites_picture, two_sites_picture
 from labs.topology.yaml_text import render_topology
 
 RENDERERS = {"bird": bird, "frr": frr, "gobgp": gobgp, "openbgpd": openbgpd, "exabgp": exabgp}
@@ -47,6 +48,60 @@ def two_sites() -> Design:
             gateway = mesh.address(towards, version)
             design.nodes[transit].exec.append(f"ip route add {network}/{length} via {gateway}")
     assert vantage.stub
+    return design
+
+
+SIX_TRANSITS = {"t-bird1": 65001, "t-bird2": 65002, "t-frr": 65003, "t-openbgpd": 65004}
+SIX_HOMES = {
+    "v1": ("t-bird1", "t-frr"),
+    "v2": ("t-bird2", "t-openbgpd"),
+    "site1": ("t-bird1", "t-bird2"),
+    "site2": ("t-bird2", "t-frr"),
+    "site3": ("t-frr", "t-openbgpd"),
+    "site4": ("t-openbgpd", "t-bird1"),
+    "site5": ("t-bird1", "t-frr"),
+    "site6": ("t-bird2", "t-openbgpd"),
+}
+"""Whom each site and each vantage point of ``six-sites`` buys transit from."""
+
+
+def six_sites() -> Design:
+    """Six sites of ours, each at two of four transit networks, and two vantage points."""
+    design = Design("six-sites")
+    for i in range(1, 7):
+        design.add_site(f"site{i}", f"s{i}", ("HERALD_SPEAKER", "exabgp"))
+    for name, asn in SIX_TRANSITS.items():
+        daemon = name.removeprefix("t-").rstrip("12")
+        design.add(Node(name, "transit", daemon, asn=asn))  # type: ignore[arg-type]  # the names are the daemons'
+    views = [name for name in SIX_HOMES if name.startswith("v")]
+    for i, name in enumerate(views):
+        design.add(Node(name, "vantage", "bird", asn=65010 + i, stub=True))
+    ways = {
+        name: [design.link(name, transit) for transit in homes]
+        for name, homes in SIX_HOMES.items()
+        if name not in views
+    }
+    transits = list(SIX_TRANSITS)
+    mesh = {
+        frozenset((one, other)): design.link(one, other)
+        for i, one in enumerate(transits)
+        for other in transits[i + 1 :]
+    }
+    looks = {name: [design.link(transit, name) for transit in SIX_HOMES[name]] for name in views}
+    # Answers to the vantage points find their way back by these; no BGP table carries link addresses.
+    for version, length in ((4, 30), (6, 64)):
+        for site, links in ways.items():
+            design.nodes[site].exec.append(
+                f"ip route add default via {links[0].address(links[0].other(site), version)}"
+            )
+        for name, links in looks.items():
+            for link in links:
+                home = link.other(name)
+                network = link.address(home, version).removesuffix("1") + ("0" if version == 4 else "")
+                for transit in transits:
+                    if transit != home:
+                        gateway = mesh[frozenset((transit, home))].address(home, version)
+                        design.nodes[transit].exec.append(f"ip route add {network}/{length} via {gateway}")
     return design
 
 
@@ -112,6 +167,16 @@ def generate_two_sites(folder: Path) -> Path:
         "two-sites.svg": two_sites_picture(),
     }
     return _write(two_sites(), folder, "two-sites.clab.yml", extra)
+
+
+def generate_six_sites(folder: Path) -> Path:
+    """Write ``six-sites`` into ``folder``; returns the topology file."""
+    extra = {
+        "configs/addressing.json": SIX_SITES_ADDRESSING,
+        "README.md": six_sites_readme(),
+        "six-sites.svg": six_sites_picture(SIX_TRANSITS, SIX_HOMES),
+    }
+    return _write(six_sites(), folder, "six-sites.clab.yml", extra)
 
 
 def _write(design: Design, folder: Path, file: str, extra: dict[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
 
 _STYLE = (
@@ -102,4 +103,38 @@ def clique_picture(n: int) -> str:
     canvas.box(site, OURS, "site1", "AS 64500", width=80)
     for i, at in enumerate(routers, start=1):
         canvas.box(at, OTHERS, f"r{i}", str(65000 + i), width=58)
+    return canvas.text()
+
+
+def six_sites_picture(transits: Mapping[str, int], homes: Mapping[str, tuple[str, str]]) -> str:
+    """Return the picture of ``six-sites``; ``homes``: each site's, or vantage point's, two transits."""
+    canvas = _Canvas(900, 470)
+    at = {name: (150.0 + 200 * i, 190.0) for i, name in enumerate(transits)}
+    names = list(at)
+    for i, one in enumerate(names):
+        for j, other in enumerate(names[i + 1 :], start=i + 1):
+            (x1, y1), (x2, y2) = at[one], at[other]
+            lift = 0 if j == i + 1 else 30 + 18 * (j - i)
+            canvas.below.append(
+                f'<path d="M{x1:.0f} {y1:.0f} Q{(x1 + x2) / 2:.0f} {y1 - lift:.0f} {x2:.0f} {y2:.0f}" '
+                'fill="none" stroke="#9aa7b4" stroke-width="1.4"/>'
+            )
+    views = [name for name in homes if name.startswith("v")]
+    sites = [name for name in homes if name not in views]
+    places = {name: (300.0 + 300 * i, 45.0) for i, name in enumerate(views)}
+    places |= {name: (90.0 + 144 * i, 330.0) for i, name in enumerate(sites)}
+    for name, place in places.items():
+        for transit in homes[name]:
+            canvas.line(place, at[transit])
+    for name in sites:
+        x, y = places[name]
+        for k in (-1, 1):
+            machine = (x + 33 * k, y + 95)
+            canvas.line((x, y), machine)
+            canvas.box(machine, MACHINE, f"s{name[-1]}m{1 if k < 0 else 2}", width=56)
+        canvas.box((x, y), OURS, name, "AS 64500")
+    for name, asn in transits.items():
+        canvas.box(at[name], OTHERS, name, f"AS {asn}")
+    for i, name in enumerate(views):
+        canvas.box(places[name], VIEW, name, f"AS {65010 + i}")
     return canvas.text()

@@ -8,7 +8,7 @@ import pytest
 
 from labs.topology import Topology, TopologyError, load_topology
 from labs.topology.addressing_data import read_addressing
-from labs.topology.generate import generate_clique, generate_ring, generate_two_sites
+from labs.topology.generate import generate_clique, generate_ring, generate_six_sites, generate_two_sites
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """name: lab
@@ -156,7 +156,11 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lab", "generate"),
-    [("two-sites", generate_two_sites), ("clique", lambda folder: generate_clique(8, folder))],
+    [
+        ("two-sites", generate_two_sites),
+        ("six-sites", generate_six_sites),
+        ("clique", lambda folder: generate_clique(8, folder)),
+    ],
 )
 def test_checked_in_labs_are_what_the_generator_writes(tmp_path: Path, lab: str, generate: object) -> None:
     generate(tmp_path)  # type: ignore[operator]  # one of the two above

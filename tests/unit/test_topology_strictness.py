@@ -74,7 +74,7 @@ WRONG_NODES = {
     "labels: {herald.role: sit}": ["'sit'", "did you mean 'site'?"],
     "labels: {herald.role: machine, herald.site: nowhere}": ["'nowhere'", "no node has herald.role: site"],
     "labels: {herald.role: site, herald.kind: exabgp, herald.site: ../x}": ["'../x'", "site's name"],
-    "labels: {herald.role: site, herald.kind: bird, herald.site: x}": ["'bird'", "exabgp, gobgp"],
+    "labels: {herald.role: site, herald.kind: frr, herald.site: x}": ["'frr'", "exabgp, gobgp, bird"],
     "stages: {create: {wait-for: [{node: z, stage: create}]}}": ["'z'", "allowed: a, b"],
     "stages: {create: {wait-for: [{node: a, stage: healthy}]}}": ["for ever", "a create"],
     "healthcheck: {test: []}": ["healthcheck.test", "at least 1"],
