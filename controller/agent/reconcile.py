@@ -93,10 +93,11 @@ def reconcile(facts: Facts) -> Plan:
     return Plan(bindings, routes, tuple(waiting), release, settled)
 
 
-def stands(facts: Facts, prefix: Prefix) -> str | None:
+def stands(facts: Facts, prefix: Prefix, *, standing: bool) -> str | None:
     """Return why the desired route for ``prefix`` has no announce quorum, or None when it has one.
 
-    A site without machines needs none. For a route that is not announced yet only fresh machines count.
+    A site without machines needs none. ``standing``: it is announced; for one that is not, only fresh
+    machines count.
     """
     if not facts.machines:
         return None
@@ -106,7 +107,6 @@ def stands(facts: Facts, prefix: Prefix) -> str | None:
     live = [m for m in facts.machines if m.live]
     if not live:
         return "no announce quorum: no machine of the site answers"
-    standing = any(r.prefix == prefix for r in facts.announced or ())
     holding = sum(1 for m in live if needs <= m.held and (m.fresh or standing))
     if holding < quorum(len(live)):
         return (
@@ -122,7 +122,9 @@ def _routes(facts: Facts) -> tuple[frozenset[Route] | None, list[Waiting]]:
     waiting: list[Waiting] = []
     for route in sorted(facts.desired.routes):
         current = now.get(route.prefix)
-        reason = "the speaker refused it" if route in facts.refused else stands(facts, route.prefix)
+        standing = current is not None
+        refused = route in facts.refused
+        reason = "the speaker refused it" if refused else stands(facts, route.prefix, standing=standing)
         if reason is None:
             wanted.add(route)
             if facts.announced is None:
@@ -154,9 +156,10 @@ def _needed_of_left(facts: Facts) -> frozenset[SiteBinding]:
         return _bindings(facts.left) - facts.desired.bindings
     desired = {r.prefix for r in facts.desired.routes}
     needed: set[SiteBinding] = set()
-    for prefix in {r.prefix for r in facts.announced | facts.in_flight}:
+    announced = {r.prefix for r in facts.announced}
+    for prefix in announced | {r.prefix for r in facts.in_flight}:
         # Desired, and standing on what is desired: what it stood on before may go.
-        if prefix in desired and stands(facts, prefix) is None:
+        if prefix in desired and stands(facts, prefix, standing=prefix in announced) is None:
             continue
         for state in facts.left:
             needed |= state.needs.get(prefix, frozenset())
