@@ -12,6 +12,7 @@ import mrtparse  # noqa: F401  (imported here for its side effect, which is undo
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.serve_process import empty_database, serve_folder  # noqa: F401 (fixtures)
 from tests.stores import KINDS, stores
 
 # Importing mrtparse makes SIGPIPE fatal: a write to a closed socket would end pytest unheard.

@@ -3,65 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import shutil
-import sys
 import threading
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from controller.store import open_store
+from tests import serve_process
 from tests.fake_agent import FakeAgent
 from tests.receiver import DEADLINE_S, Receiver
-from tests.unit.test_serve_process import Serve
+from tests.serve_process import Serve
 
-PROGRAM = """
-import sys
-from pathlib import Path
-from controller.serve import run_serve
-state, socket, *sites = sys.argv[1:]
-run_serve(state_dir=Path(state), socket=Path(socket), listen=None, inventory=None,
-          sites=dict(s.split("=", 1) for s in sites), lab=True)
-"""
 HOOKS = "/herald/v1/accounts/acme/webhooks"
 
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("n")
-    (made / "state").mkdir()
-    empty = tmp_path_factory.getbasetemp() / "empty-notified.db"
-    if not empty.exists():
-        open_store(empty).close()
-    shutil.copy(empty, made / "state" / "herald.db")
-    return made
-
-
-@contextlib.asynccontextmanager
-async def serving(folder: Path, *sites: str) -> AsyncIterator[Serve]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(folder / "state"), str(folder / "api.sock"), *sites,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            assert await process.stdout.readline() == b"ready\n"
-        serve = Serve(process, folder)
-        yield serve
-        await serve.client.aclose()
-    finally:
-        await killed(process)
-
-
-async def killed(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+def serving(folder: Path, *sites: str) -> AbstractAsyncContextManager[Serve]:
+    """Run it as a lab does: webhooks may go to us."""
+    return serve_process.serving(folder, "--lab", *(a for site in sites for a in ("--site", site)))
 
 
 async def made_hook(serve: Serve, to: Receiver, *events: str) -> str:
@@ -69,19 +27,19 @@ async def made_hook(serve: Serve, to: Receiver, *events: str) -> str:
     return str(answer.json()["secret"])
 
 
-def test_killed_between_commit_and_delivery_it_is_delivered_after_the_restart(folder: Path) -> None:
+def test_killed_between_commit_and_delivery_it_is_delivered_after_the_restart(serve_folder: Path) -> None:
     to = Receiver()
     to.down()  # so that nothing can have been delivered before the kill
 
     async def scenario() -> str:
-        async with serving(folder) as serve:
+        async with serving(serve_folder) as serve:
             bgp_prefix = await serve.onboard()
             secret = await made_hook(serve, to, "bgp_prefix.*")
             await serve.advertise(bgp_prefix, True)
             await serve.advertise(bgp_prefix, False)
-            await killed(serve.process)
+            await serve.kill()
         to.up()
-        async with serving(folder):
+        async with serving(serve_folder):
             await asyncio.to_thread(to.wait_for, 2)
         return secret
 
@@ -91,7 +49,7 @@ def test_killed_between_commit_and_delivery_it_is_delivered_after_the_restart(fo
     assert all(r.verified(secret) for r in to.received)
 
 
-def test_killed_while_it_is_being_answered_the_duplicate_has_the_same_id(folder: Path) -> None:
+def test_killed_while_it_is_being_answered_the_duplicate_has_the_same_id(serve_folder: Path) -> None:
     asked, may_answer = threading.Event(), threading.Event()
 
     def held() -> int:
@@ -102,14 +60,14 @@ def test_killed_while_it_is_being_answered_the_duplicate_has_the_same_id(folder:
     to = Receiver(held)
 
     async def scenario() -> None:
-        async with serving(folder) as serve:
+        async with serving(serve_folder) as serve:
             bgp_prefix = await serve.onboard()
             await made_hook(serve, to, "bgp_prefix.*")
             await serve.advertise(bgp_prefix, True)
             assert await asyncio.to_thread(asked.wait, DEADLINE_S)
-            await killed(serve.process)
+            await serve.kill()
             may_answer.set()
-        async with serving(folder) as serve:
+        async with serving(serve_folder) as serve:
             await serve.advertise(bgp_prefix, False)
             await asyncio.to_thread(to.wait_for, 3)
 
@@ -120,8 +78,8 @@ def test_killed_while_it_is_being_answered_the_duplicate_has_the_same_id(folder:
     assert to.types() == ["bgp_prefix.advertised", "bgp_prefix.advertised", "bgp_prefix.withdrawn"]
 
 
-def test_the_labs_file_has_every_entry_once_across_a_kill(folder: Path) -> None:
-    log = folder / "state" / "notifications" / "acme.log"
+def test_the_labs_file_has_every_entry_once_across_a_kill(serve_folder: Path) -> None:
+    log = serve_folder / "state" / "notifications" / "acme.log"
 
     def written() -> list[Any]:
         text = log.read_text() if log.exists() else ""
@@ -136,17 +94,17 @@ def test_the_labs_file_has_every_entry_once_across_a_kill(folder: Path) -> None:
         return told, lines
 
     async def scenario() -> None:
-        async with FakeAgent("site1", folder / "1.sock") as agent:
+        async with FakeAgent("site1", serve_folder / "1.sock") as agent:
             site = f"site1={agent.socket}"
-            async with serving(folder, site) as serve:
+            async with serving(serve_folder, site) as serve:
                 bgp_prefix = await serve.onboard()
                 await serve.over(await serve.advertise(bgp_prefix, True))
                 told, lines = await whole(serve)
                 assert lines[: len(told)] == told
-                await killed(serve.process)
+                await serve.kill()
             with log.open("ab") as file:
                 file.write(b'{"seq": 99999, "torn')  # as a crash in the middle of a line leaves it
-            async with serving(folder, site) as serve:
+            async with serving(serve_folder, site) as serve:
                 await serve.over(await serve.advertise(bgp_prefix, False))
                 told, lines = await whole(serve)
             seqs = [line["seq"] for line in lines]

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,16 +20,7 @@ from controller.transport.errors import TransportTlsError
 from controller.transport.http_server import serve_app
 from controller.transport.tls import ServerTls, TlsFiles
 from tests.certificates import Signer
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from controller.serve import Front, run_serve
-from controller.transport.tls import TlsFiles
-state, listen, *files = sys.argv[1:]
-run_serve(state_dir=Path(state), socket=None, listen=listen, inventory=None, sites={},
-          front=Front(TlsFiles(*map(Path, files))))
-"""
+from tests.serve_process import operator_token, started
 
 
 def free_port() -> int:
@@ -70,19 +60,17 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *files: Path) -> AsyncIterator[Serving]:
+async def serving(
+    folder: Path, cert: Path, key: Path, client_ca: Path | None = None
+) -> AsyncIterator[Serving]:
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(folder / "state"), f"127.0.0.1:{port}", *map(str, files),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None and (await process.stdout.readline()) == b"ready\n"
-        yield Serving(process, port, (folder / "state" / "operator.token").read_text().strip())
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.communicate()
+    listen = ["--listen", f"127.0.0.1:{port}", "--tls-cert", str(cert), "--tls-key", str(key)]
+    if client_ca is not None:
+        listen += ["--tls-client-ca", str(client_ca)]
+    async with started(folder, *listen, stderr=asyncio.subprocess.PIPE) as process:
+        yield Serving(process, port, operator_token(folder))
+        process.terminate()
+        await process.communicate()
     assert process.returncode == 0
 
 

@@ -5,70 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from controller.store import open_store
-from tests.validation_parts import DIES_WITH_US, Nsd, StayRtr, Whois, roa, route_object
+from tests import serve_process
+from tests.serve_process import BASE, CIDR, Serve
+from tests.validation_parts import Nsd, StayRtr, Whois, roa, route_object
 
-CIDR = "192.0.2.0/24"
-BASE = "/client/v4/accounts/acme/addressing/prefixes"
-PROGRAM = "from controller.cli import main; main()"
 OTHERS = [roa(f"198.18.{n}.0/24", 64496) for n in range(20)]
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "herald.db"
-    open_store(path).close()
-    return path
+class Checked(Serve):
+    """A running ``herald serve`` that checks prefixes."""
 
+    async def result(self, method: str, path: str, body: object = None) -> Any:
+        return (await self.call(method, path, body)).json()
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
-    made = tmp_path_factory.mktemp("v")
-    (made / "state").mkdir()
-    shutil.copy(empty_database, made / "state" / "herald.db")
-    return made
-
-
-class Serving:
-    """A running ``herald serve``, and its operator's client."""
-
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
-        self.process = process
-        self.http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(folder / "api.sock")),
-            base_url="http://herald",
-            headers={"Authorization": f"Bearer {(folder / 'state' / 'operator.token').read_text().strip()}"},
-            timeout=30,
-        )
-
-    async def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
-        answer = await self.http.request(method, path, json=body, headers=headers)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    async def onboard(self, cidr: str = CIDR) -> dict[str, Any]:
+    async def onboarded(self, cidr: str = CIDR) -> dict[str, Any]:
+        """Onboard a prefix, and no more: it is to be checked."""
         await self.call("POST", "/herald/v1/accounts", {"id": "acme", "name": "Acme"})
-        found: dict[str, Any] = (await self.call("POST", BASE, {"cidr": cidr, "asn": None}))["result"]
+        found: dict[str, Any] = (await self.result("POST", BASE, {"cidr": cidr, "asn": None}))["result"]
         return found
 
     async def checks(self, prefix_id: str) -> dict[str, dict[str, Any]]:
-        found = await self.call("GET", f"/herald/v1/accounts/acme/prefixes/{prefix_id}/checks")
+        found = await self.result("GET", f"/herald/v1/accounts/acme/prefixes/{prefix_id}/checks")
         return {c["name"]: c for c in found["result"]}
 
     async def refused(self) -> int:
         """Wait until the source has a set that was refused; return its number of VRPs."""
         async with asyncio.timeout(30):
             while True:
-                (source,) = (await self.call("GET", "/herald/v1/validation"))["sources"]
+                (source,) = (await self.result("GET", "/herald/v1/validation"))["sources"]
                 if source["refused"] is not None:
                     return int(source["refused"])
                 await asyncio.sleep(0.02)
@@ -86,25 +56,11 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, **config: object) -> AsyncIterator[Serving]:
+async def serving(folder: Path, **config: object) -> AsyncIterator[Checked]:
     file = folder / "validation.json"
     file.write_text(json.dumps(config))
-    process = await asyncio.create_subprocess_exec(
-        *DIES_WITH_US, sys.executable, "-c", PROGRAM, "serve", "--state-dir", str(folder / "state"),
-        "--socket", str(folder / "api.sock"), "--validation", str(file),
-        stdout=asyncio.subprocess.PIPE, stderr=(folder / "serve.log").open("ab"),
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            assert await process.stdout.readline() == b"ready\n", (folder / "serve.log").read_text()
-        serve = Serving(process, folder)
-        async with serve.http:
-            yield serve
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    async with serve_process.serving(folder, "--validation", str(file)) as serve:
+        yield Checked(serve.process, serve.client)
 
 
 def states(found: dict[str, dict[str, Any]]) -> tuple[str, ...]:
@@ -112,15 +68,15 @@ def states(found: dict[str, dict[str, Any]]) -> tuple[str, ...]:
 
 
 def test_a_prefix_is_checked_on_real_data_and_again_when_the_data_change(
-    folder: Path, tmp_path: Path
+    serve_folder: Path, tmp_path: Path
 ) -> None:
     async def scenario(cache: StayRtr) -> None:
         zone: dict[str, list[str]] = {"2.0.192.in-addr.arpa.": []}
         async with Whois() as whois:
             with Nsd(tmp_path, zone) as nsd:
                 sources = {"rtr": [cache.address], "whois": [whois.address], "dns": [nsd.address]}
-                async with serving(folder, **sources) as serve:
-                    prefix = await serve.onboard()
+                async with serving(serve_folder, **sources) as serve:
+                    prefix = await serve.onboarded()
                     found = await serve.until(
                         prefix["id"], lambda c: states(c) == ("error", "valid", "error")
                     )
@@ -135,10 +91,10 @@ def test_a_prefix_is_checked_on_real_data_and_again_when_the_data_change(
                     zone["2.0.192.in-addr.arpa."] = [f'_herald IN TXT "{token}"']
             with Nsd(tmp_path, zone) as nsd:
                 sources["dns"] = [nsd.address]
-                async with serving(folder, **sources) as serve:
+                async with serving(serve_folder, **sources) as serve:
                     await serve.call("POST", f"{BASE}/{prefix['id']}/validate")
                     await serve.until(prefix["id"], lambda c: states(c) == ("valid", "invalid", "valid"))
-                    shown = (await serve.call("GET", f"{BASE}/{prefix['id']}"))["result"]
+                    shown = (await serve.result("GET", f"{BASE}/{prefix['id']}"))["result"]
                     assert shown["rpki_validation_state"] == "invalid"
                     assert len(shown["observed"]["warnings"]) == 1
 
@@ -146,23 +102,22 @@ def test_a_prefix_is_checked_on_real_data_and_again_when_the_data_change(
         asyncio.run(scenario(cache))
 
 
-def test_while_a_server_is_slow_others_write_and_a_kill_loses_no_request(folder: Path) -> None:
+def test_while_a_server_is_slow_others_write_and_a_kill_loses_no_request(serve_folder: Path) -> None:
     async def scenario() -> None:
         async with Whois({CIDR: route_object(CIDR, 64500)}) as whois:
             whois.hold.clear()
             config = {"whois": [whois.address], "concurrency": 1, "whois_timeout_s": 600}
-            async with serving(folder, **config) as serve:
-                prefix = await serve.onboard()
+            async with serving(serve_folder, **config) as serve:
+                prefix = await serve.onboarded()
                 async with asyncio.timeout(30):
                     while not whois.asked:  # noqa: ASYNC110 (another process asks)
                         await asyncio.sleep(0.01)
-                await serve.onboard("198.51.100.0/24")  # a write, while the look-up waits
+                await serve.onboarded("198.51.100.0/24")  # a write, while the look-up waits
                 assert len(whois.asked) == 1, "no more at once than there may be"
                 assert states(await serve.checks(prefix["id"])) == ("pending",) * 3
-                serve.process.kill()
-                await serve.process.wait()
+                await serve.kill()
             whois.hold.set()
-            async with serving(folder, **config) as serve:
+            async with serving(serve_folder, **config) as serve:
                 found = await serve.until(prefix["id"], lambda c: c["irr"]["state"] == "valid")
                 assert found["rpki"]["reason"] == "no source is configured"
 
@@ -170,21 +125,21 @@ def test_while_a_server_is_slow_others_write_and_a_kill_loses_no_request(folder:
 
 
 def test_a_cache_that_dies_leaves_valid_with_a_warning_and_blocks_nothing_at_once(
-    folder: Path, tmp_path: Path
+    serve_folder: Path, tmp_path: Path
 ) -> None:
     async def scenario(cache: StayRtr) -> None:
-        async with serving(folder, rtr=[cache.address], rtr_expire_s=1) as serve:
-            prefix = await serve.onboard()
+        async with serving(serve_folder, rtr=[cache.address], rtr_expire_s=1) as serve:
+            prefix = await serve.onboarded()
             await serve.until(prefix["id"], lambda c: c["rpki"]["state"] == "valid")
             cache.kill()
             found = await serve.until(prefix["id"], lambda c: c["rpki"]["trouble"] != "")
             assert found["rpki"]["state"] == "valid"
             assert "not confirmed since" in found["rpki"]["warnings"][0]
             assert found["rpki"]["blocks"] is None
-            other = await serve.onboard("198.51.100.0/24")
+            other = await serve.onboarded("198.51.100.0/24")
             found = await serve.until(other["id"], lambda c: c["rpki"]["state"] != "pending")
             assert found["rpki"]["state"] == "error", "an expired set says nothing, and never invalid"
-            validation = await serve.call("GET", "/herald/v1/validation")
+            validation = await serve.result("GET", "/herald/v1/validation")
             assert validation["sources"][0]["state"] == "stale"
 
     with StayRtr(tmp_path, [roa(CIDR, 64500), *OTHERS]) as cache:
@@ -192,17 +147,17 @@ def test_a_cache_that_dies_leaves_valid_with_a_warning_and_blocks_nothing_at_onc
 
 
 def test_a_shrunken_cache_is_taken_on_an_operators_word_alone_across_a_restart(
-    folder: Path, tmp_path: Path
+    serve_folder: Path, tmp_path: Path
 ) -> None:
     async def scenario(cache: StayRtr) -> None:
-        async with serving(folder, rtr=[cache.address]) as serve:
-            prefix = await serve.onboard()
+        async with serving(serve_folder, rtr=[cache.address]) as serve:
+            prefix = await serve.onboarded()
             await serve.until(prefix["id"], lambda c: c["rpki"]["state"] == "valid")
         cache.kill()
         few = StayRtr(tmp_path, [roa(CIDR, 64511)])
         few.port = cache.port
         with few:
-            async with serving(folder, rtr=[cache.address]) as serve:
+            async with serving(serve_folder, rtr=[cache.address]) as serve:
                 assert await serve.refused() == 1
                 await serve.call("POST", f"{BASE}/{prefix['id']}/validate")
                 found = await serve.until(prefix["id"], lambda c: c["rpki"]["trouble"] != "")
@@ -217,13 +172,13 @@ def test_a_shrunken_cache_is_taken_on_an_operators_word_alone_across_a_restart(
         asyncio.run(scenario(cache))
 
 
-def test_a_wrong_configuration_is_one_line_and_nothing_starts(folder: Path) -> None:
+def test_a_wrong_configuration_is_one_line_and_nothing_starts(serve_folder: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(AssertionError) as caught:
-            async with serving(folder, rtr=["nowhere"]):
+            async with serving(serve_folder, rtr=["nowhere"]):
                 pass
         assert "'nowhere' is no HOST:PORT" in str(caught.value)
-        assert not (folder / "api.sock").exists()
-        assert not (folder / "state" / "operator.token").exists()
+        assert not (serve_folder / "api.sock").exists()
+        assert not (serve_folder / "state" / "operator.token").exists()
 
     asyncio.run(scenario())
