@@ -87,23 +87,42 @@ class LiveLab:
         self.spoiled = False
         """Set by a test after which the lab is of no use to others: it is started afresh."""
         self.inventory: Inventory = running.inventory
-        self.client = Client.from_inventory(self.inventory)
+        self.client = self.as_operator()
+        self._owners: dict[str, Client] = {}
+
+    # -- who acts -----------------------------------------------------------------------------------------
+    def as_operator(self) -> Client:
+        """Return a client of the API as the operator: alone it cannot take anything off the air."""
+        return Client.from_inventory(self.inventory)
+
+    def as_owner(self, account: str) -> Client:
+        """Return the client of the API as the owner of ``account``; a token is made if the lab has none."""
+        if account not in self._owners:
+            token = self.inventory.owner_token(account)
+            if token is None:
+                token = str(self.client.create_token("customer", account_id=account)["token"])
+            self._owners[account] = Client.from_inventory(self.inventory, token=token)
+        return self._owners[account]
+
+    def owner_of(self, prefix: str) -> Client:
+        """Return the client of the API as the owner of ``prefix``."""
+        return self.as_owner(self.client.whose(parse_prefix(prefix)).account_id)
 
     # -- what customers do --------------------------------------------------------------------------------
     def announce(self, prefix: str, *, sites: Sequence[str] | None = None, within: float = 20.0) -> str:
-        """Announce ``prefix`` (at all sites, or at ``sites``) and wait until the change-set is done.
+        """Announce ``prefix`` (at all sites, or at ``sites``) as its owner; wait until that is done.
 
         Returns the change-set's id. Raises the API's error when it is refused.
         """
         return self._advertise(prefix, advertised=True, sites=sites, within=within)
 
     def withdraw(self, prefix: str, *, within: float = 20.0) -> str:
-        """Withdraw ``prefix`` everywhere and wait until the change-set is done; returns its id."""
+        """Withdraw ``prefix`` everywhere as its owner and wait until that is done; returns the change-set."""
         return self._advertise(prefix, advertised=False, sites=None, within=within)
 
     def ask(self, prefix: str, *, advertised: bool, sites: Sequence[str] | None = None) -> str | None:
-        """Ask for a state without waiting; returns the change-set's id, None when nothing changes."""
-        return self.client.advertise(parse_prefix(prefix), advertised=advertised, sites=sites)
+        """Ask for a state as its owner, without waiting; returns the change-set, None if nothing changes."""
+        return self.owner_of(prefix).advertise(parse_prefix(prefix), advertised=advertised, sites=sites)
 
     def _advertise(self, prefix: str, *, advertised: bool, sites: Sequence[str] | None, within: float) -> str:
         change_set = self.ask(prefix, advertised=advertised, sites=sites)

@@ -141,7 +141,7 @@ def _open(call: Call, cidr: str) -> tuple[Request, Owner]:
     request = Request(parse_prefix(cidr), call.connection)
     owner = request.client.whose(request.prefix)
     check_account(owner.account_id, call.shared.account, cidr)
-    return request, owner
+    return Request(request.prefix, call.connection.as_owner(owner.account_id)), owner
 
 
 def _now(client: Client, owner: Owner) -> Wanted:

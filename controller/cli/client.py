@@ -64,6 +64,14 @@ class Client(Http):
         """Return the client of a running lab's API, as the operator unless another token is given."""
         return cls(f"unix:{inventory.api_socket}", token or inventory.api_token, terms=terms)
 
+    @classmethod
+    def of_owner(cls, inventory: Inventory, account_id: str, *, terms: Terms | None = None) -> Client:
+        """Return the client of a running lab's API as the owner ``account_id``.
+
+        As the operator where the lab has no token of that account: one that was made after it came up.
+        """
+        return cls.from_inventory(inventory, token=inventory.owner_token(account_id), terms=terms)
+
     def __enter__(self) -> Client:
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An API, and the inventory that goes with it; None when only a URL is known."""
+    """An API, and the inventory that goes with it; None when only a URL is known.
+
+    ``chosen``: the user said whose token it is to be.
+    """
 
     client: Client
     inventory: Inventory | None
+    chosen: bool = False
+
+    def as_owner(self, account_id: str) -> Connection:
+        """Return the API as the owner of ``account_id``, where it is a lab's that keeps a token of theirs.
+
+        An operator alone cannot take an account's prefix off the air (SAFETY.md, 2). A token that the user
+        chose stays, and so does the operator's where a write names the intent of two operators.
+        """
+        from controller.cli.client import Client  # noqa: PLC0415 (httpx is slow to import)
+
+        if self.inventory is None or self.chosen or self.client.terms.intent is not None:
+            return self
+        held = self.inventory.owner_token(account_id)
+        if held is None:
+            return self
+        return replace(
+            self, client=Client.from_inventory(self.inventory, token=held, terms=self.client.terms)
+        )
 
 
 def connect(
@@ -49,7 +70,8 @@ def connect(
 
     where = url or f"unix:{inventory.api_socket if inventory else ''}"
     held = token or (inventory.api_token if inventory else "")
-    return Connection(Client(where, held, timeout_s=patience_s or TIMEOUT_S, terms=terms, ca=ca), inventory)
+    client = Client(where, held, timeout_s=patience_s or TIMEOUT_S, terms=terms, ca=ca)
+    return Connection(client, inventory, chosen=token is not None)
 
 
 def find_inventory(lab: str | None) -> Inventory:

@@ -34,7 +34,7 @@ Token = Annotated[
         "--token",
         metavar="TOKEN",
         envvar="HERALD_TOKEN",
-        help="A bearer token; the lab's operator if left out.",
+        help="A bearer token; in a lab its operator's, or the prefix's owner's, if left out.",
     ),
 ]
 Ca = Annotated[

@@ -56,8 +56,18 @@ class Site(msgspec.Struct, frozen=True):
     machines: tuple[str, ...] = ()
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """A token of an account's own customer."""
+
+    account_id: str
+    token: str
+
+
 class Inventory(msgspec.Struct, frozen=True):
-    """All that can be observed in one running lab (or network)."""
+    """All that can be observed in one running lab (or network).
+
+    ``api_token``: the operator's. ``owners``: of each account that the lab onboarded.
+    """
 
     lab: str
     topology: str
@@ -69,6 +79,7 @@ class Inventory(msgspec.Struct, frozen=True):
     capture_socket: str
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
+    owners: tuple[Owner, ...] = ()
 
     def node(self, name: str) -> Node:
         """Return the node called ``name``; raises :class:`InventoryError` that lists the names there are."""
@@ -77,6 +88,10 @@ class Inventory(msgspec.Struct, frozen=True):
                 return node
         names = ", ".join(n.name for n in self.nodes)
         raise InventoryError(f"no node {name!r} in lab {self.lab}: there are {names}")
+
+    def owner_token(self, account_id: str) -> str | None:
+        """Return a token of an account's own customer, None where there is none."""
+        return next((o.token for o in self.owners if o.account_id == account_id), None)
 
     def routers(self) -> tuple[Node, ...]:
         """Return the nodes that are BGP routers of others (not our sites, not machines)."""

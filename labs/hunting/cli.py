@@ -79,7 +79,7 @@ def measure(
             prefix,
             routers=routers,
             sites=[site.name for site in inventory.sites],
-            api=LabApi(client),
+            api=LabApi(client, lambda account: Client.of_owner(inventory, account)),
             wire=LabWire(inventory.capture_socket),
             ribs=lambda wanted: read_ribs(inventory, wanted),
             rib_watch=LabRibWatch(inventory, prefix),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from controller.bgp import Prefix
 from controller.cli.client import Client
@@ -21,10 +21,11 @@ POLL_S = 0.02
 
 
 class LabApi:
-    """The Addressing API (:class:`labs.hunting.run.Api`)."""
+    """The Addressing API (:class:`labs.hunting.run.Api`), as the owner of what is hunted."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, as_owner: Callable[[str], Client]) -> None:
         self._client = client
+        self._as_owner = as_owner
 
     def wanted(self, prefix: Prefix) -> Wanted:
         """Return what is configured; a part of an onboarded prefix that is no BGP prefix is withdrawn."""
@@ -38,7 +39,9 @@ class LabApi:
 
     def ask(self, prefix: Prefix, wanted: Wanted, within_s: float) -> None:
         """Ask for a state and wait until its change-set is done."""
-        change_set = self._client.advertise(prefix, advertised=wanted.advertised, sites=wanted.sites)
+        owner = self._client.whose(prefix)
+        client = self._as_owner(owner.account_id)
+        change_set = client.advertise(prefix, advertised=wanted.advertised, sites=wanted.sites)
         if change_set is None:
             return
         progress = self._client.wait_change_set(change_set, within_s)

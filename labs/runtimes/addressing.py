@@ -1,6 +1,7 @@
 """Load a topology's ``configs/addressing.json`` through the API, as the operator.
 
-What is there already is left as it is, so that loading twice changes nothing.
+What is there already is left as it is, so that loading twice changes nothing. Each account gets a token of
+its own (:mod:`labs.runtimes.owners`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from typing import Any
 import httpx
 
 from labs.runtimes.errors import AddressingLoadError
+from labs.runtimes.owners import keep_owners
 from labs.topology.addressing_data import AccountData, PrefixData, read_addressing
 
 TIMEOUT_S = 10.0
 """Seconds that one call may take."""
 
 
-def load(source: Path, api: Path, token: str, on_progress: Callable[[int, int], None]) -> None:
+def load(source: Path, api: Path, token: str, state: Path, on_progress: Callable[[int, int], None]) -> None:
     """Create what ``source`` names and the API at the socket ``api`` does not have yet.
 
+    ``state``: the ``serve`` state folder, where the owners' tokens are kept.
     Raises :class:`AddressingLoadError` with the API's own answer when it refuses something.
     """
     data = read_addressing(source)
@@ -41,6 +44,7 @@ def load(source: Path, api: Path, token: str, on_progress: Callable[[int, int], 
             for _ in _load_account(client, account):
                 done += 1
                 on_progress(done, total)
+        keep_owners(state, [account.id for account in data.accounts], client.knows, client.issue)
 
 
 def _load_account(client: _Client, account: AccountData) -> Iterator[PrefixData]:
@@ -79,6 +83,19 @@ class _Client:
         answer = self._call("POST", path, body)
         result: dict[str, Any] = answer.get("result") or answer
         return result
+
+    def issue(self, account_id: str) -> str:
+        """Return a new token of an account's customer."""
+        body = {"role": "customer", "account_id": account_id, "description": "the lab's, to act as the owner"}
+        return str(self._call("POST", "/herald/v1/tokens", body)["token"])
+
+    def knows(self, token: str) -> bool:
+        """Tell whether a token still is one: its store may have been restored, or it was revoked."""
+        try:
+            answer = self._http.get("/herald/v1/caller", headers={"Authorization": f"Bearer {token}"})
+        except httpx.HTTPError as error:
+            raise AddressingLoadError(f"the API does not answer: {error}") from error
+        return answer.is_success
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         try:

@@ -26,6 +26,7 @@ from labs.runtimes.errors import LabStartError, ProcessStartError, SetupCommandE
 from labs.runtimes.host import SINGLE_WARNING, search_path
 from labs.runtimes.links import failed_line, link_lines
 from labs.runtimes.node import Execution, RunningNode, make_node, one_line, set_up
+from labs.runtimes.owners import read_owners
 from labs.runtimes.plan import LabPlan
 from labs.runtimes.supervise import ProcessSpec, Supervisor
 from labs.runtimes.wire import Progress
@@ -105,9 +106,11 @@ class Lab:
 
     def inventory(self) -> Inventory:
         """Return what this lab is, for those who look at it."""
-        token = self.paths.state("serve") / "operator.token"
+        state = self.paths.state("serve")
+        token = state / "operator.token"
         text = token.read_text().strip() if self.sites and token.exists() else ""
-        return description.inventory_of(self.plan.topology, self.paths, self.nodes, text)
+        owners = read_owners(state) if self.sites else {}
+        return description.inventory_of(self.plan.topology, self.paths, self.nodes, text, owners)
 
     # -- steps --------------------------------------------------------------------------------------------
     def _check(self) -> None:
@@ -288,6 +291,7 @@ class Lab:
             source,
             self.paths.api,
             self.inventory().api_token,
+            self.paths.state("serve"),
             lambda n, m: self.report(Progress("addressing", n, m)),
         )
         return []

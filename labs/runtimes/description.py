@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast, get_args
 
-from controller.observe.inventory import Daemon, Interface, Inventory, Node, Role, Site
+from controller.observe.inventory import Daemon, Interface, Inventory, Node, Owner, Role, Site
 from labs.runtimes.errors import LabStartError
 from labs.runtimes.node import RunningNode
 from labs.runtimes.plan import LabPaths
@@ -31,9 +31,13 @@ def sites_of(topology: Topology, paths: LabPaths) -> tuple[Site, ...]:
 
 
 def inventory_of(
-    topology: Topology, paths: LabPaths, nodes: Mapping[str, RunningNode], token: str
+    topology: Topology,
+    paths: LabPaths,
+    nodes: Mapping[str, RunningNode],
+    token: str,
+    owner_tokens: Mapping[str, str],
 ) -> Inventory:
-    """Return the inventory of a lab whose nodes' addresses are known."""
+    """Return the inventory of a lab whose nodes' addresses are known; tokens of operator and owners."""
     return Inventory(
         lab=topology.name,
         topology=str(topology.path),
@@ -45,6 +49,7 @@ def inventory_of(
         capture_socket=str(paths.capture),
         nodes=tuple(_node(nodes[n.name], topology.links, paths) for n in topology.nodes),
         sites=sites_of(topology, paths),
+        owners=tuple(Owner(account, held) for account, held in sorted(owner_tokens.items())),
     )
 
 

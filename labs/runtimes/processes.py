@@ -24,6 +24,9 @@ from labs.topology.model import LinkSpec
 RINGS_TOTAL = 256 << 20
 """Bytes of all capture rings of a lab together; a node gets its share, between 1 and 64 MiB."""
 
+CALLS = "60000/300"
+"""``--rate-limit``: a lab's commands and tests act as the owners, and are no strangers to be kept off."""
+
 SpeakerKind = Literal["exabgp", "gobgp", "bird"]
 
 _SPEAKER_SOCKETS = {"exabgp": HELPER_SOCKET, "gobgp": GOBGP_SOCKET, "bird": BIRD_SOCKET}
@@ -129,4 +132,5 @@ def serve_spec(sites: Iterable[Site], paths: LabPaths, env: Mapping[str, str]) -
     """Return the controller's process, in the lab's own network, which leads nowhere."""
     named = [word for site in sites for word in ("--site", f"{site.name}={site.agent_socket}")]
     words = ("serve", "--state-dir", str(paths.state("serve")), "--socket", str(paths.api), "--lab", *named)
-    return ProcessSpec("serve", herald(*words, "--inventory", str(paths.inventory)), env, paths.log("serve"))
+    told = ("--inventory", str(paths.inventory), "--rate-limit", CALLS)
+    return ProcessSpec("serve", herald(*words, *told), env, paths.log("serve"))
