@@ -4,5 +4,5 @@ RIB readers give one typed form (:class:`controller.observe.rib.RibRow`) for BIR
 and ExaBGP; the capture records messages with the kernel's timestamps; histories are rebuilt from them.
 May depend on ``controller.bgp``, ``controller.errors`` and, for the readers of GoBGP and of sites, on
 ``controller.speakers`` and ``controller.transport``. ``bgp_message``,
-``tcp_stream``, ``history`` and ``mrt`` are pure: no I/O, no clock.
+``tcp_stream``, ``history``, ``evidence``, ``visibility`` and ``mrt`` are pure: no I/O, no clock.
 """

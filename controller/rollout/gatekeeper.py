@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from controller.bgp import Prefix
 from controller.rollout.delivery import Footprint
 
 GateOutcome = Literal["pass", "fail", "inconclusive", "error"]
@@ -14,7 +15,8 @@ GateOutcome = Literal["pass", "fail", "inconclusive", "error"]
 class GateQuestion(msgspec.Struct, frozen=True):
     """A wave that all its sites have in effect: ``changed`` are those sites, ``unchanged`` the control.
 
-    ``began``: monotonic seconds at which the first of them was handed the change.
+    ``began``: monotonic seconds at which the first of them was handed the change. ``unasked``: prefixes of it
+    whose withdrawal no valid intent covers: such a one is held while it carries traffic at the site.
     """
 
     rollout_id: str
@@ -25,6 +27,7 @@ class GateQuestion(msgspec.Struct, frozen=True):
     footprint: Footprint
     subtractive: bool
     began: float
+    unasked: tuple[Prefix, ...] = ()
 
 
 class GateAnswer(msgspec.Struct, frozen=True):

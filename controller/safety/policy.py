@@ -130,6 +130,17 @@ class Gates(_Section, frozen=True):
     probe_attempts: Positive = 3
 
 
+class Correlated(_Section, frozen=True):
+    """When health withdrawals of several sites are taken for one mistake (guards.md, 5)."""
+
+    window_s: Seconds = 120.0
+    """Sites that begin to want one within so long of each other count together."""
+    share: Share = 0.5
+    """Of all sites."""
+    least: Positive = 2
+    """So many sites at least: one alone is never correlated."""
+
+
 class Tasks(_Section, frozen=True):
     """What tasks may do."""
 
@@ -147,6 +158,7 @@ class Policy(_Section, frozen=True):
     lanes: Lanes = Lanes()
     waves: Waves = Waves()
     gates: Gates = Gates()
+    correlated: Correlated = Correlated()
     tasks: Tasks = Tasks()
 
 
