@@ -35,6 +35,10 @@ LEFT_OUT = {
     "sites": "what this store gave which site: another one has not given it",
     "site_trees": "what this store gave which site",
     "site_conflicts": "found anew by the store that is opened",
+    "rollbacks": "the operational state's history",
+    "rollback_accounts": "the operational state's history",
+    "pins": "they stand on change-sets, which stay here: decide on them before",
+    "pin_decisions": "they stand on change-sets, which stay here",
 }
 """Left out always, and why."""
 

@@ -30,7 +30,7 @@ from controller.rollout.tables import (
     SiteRow,
     SiteTreeRow,
 )
-from controller.snapshots import outbox
+from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.compile import candidate
 from controller.snapshots.model import ChangeSet, ChunkHash, DamagedChunkError, SnapshotError
@@ -103,6 +103,10 @@ def _admit(
         why = blocked(row.account_id)
         if why is None:
             change_set = outbox.decode(row)
+            pinned = pins.keep_back(session, change_set, sites)
+            if pinned is not None:
+                outbox.move(session, row.id, "held", pinned)
+                return Admission(row.id, row.account_id, None, pinned)
             return Admission(row.id, row.account_id, _begin(session, row, change_set, sites, now))
     except SnapshotError as error:
         why = str(error)

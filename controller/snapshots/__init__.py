@@ -1,5 +1,7 @@
-"""What production is to be: account chunks by hash, trees of them, change-sets, compile, diff.
+"""What production is to be: account chunks by hash, trees of them, change-sets, compile, diff, going back.
 
-``model``, ``compile``, ``diff`` and ``projection`` are pure. May depend on ``controller.bgp`` and
-``controller.errors``; ``store`` here may use ``controller.store``.
+``model``, ``objects``, ``compile``, ``diff`` and ``projection`` are pure, and depend on ``controller.bgp``
+and ``controller.errors`` alone. ``store``, ``outbox`` and ``pins`` keep it all in ``controller.store``. What
+goes back (``pins``) judges by effects, and so may use ``controller.safety.effects``, which stands on the pure
+modules here.
 """
