@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -86,16 +87,16 @@ class FakeAgent:
         self.changed = asyncio.Event()
 
     async def _commands(self, request: Request) -> Response:
-        command = await read_body(request, Command)
-        self.commands.append(command)
+        commands = await read_body(request, list[Command])
+        self.commands += commands
         self.asked.set()
         await self.may_decide.wait()
-        receipt = self.decide(command)
+        receipts = [self.decide(command) for command in commands]
         self.touch()
         if self.loses_receipts:
             self.loses_receipts = False
             return problem(500, "the receipt is lost")
-        return json_response(receipt)
+        return json_response(receipts)
 
     def decide(self, command: Command) -> Receipt:
         held = self.accounts.get(command.account_id)
@@ -155,12 +156,12 @@ class MemoryLink:
         self.up = up
         self.agent.touch()
 
-    async def deliver(self, command: Command) -> Receipt:
+    async def deliver(self, commands: Sequence[Command]) -> list[Receipt]:
         self._reach()
-        self.agent.commands.append(command)
-        receipt = self.agent.decide(command)
+        self.agent.commands += commands
+        receipts = [self.agent.decide(command) for command in commands]
         self.agent.touch()
-        return receipt
+        return receipts
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         self._reach()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from controller.agent.envelope import outside_envelope
+from controller.agent.envelope import outside_envelope, owners_of
 from controller.agent.journal_records import Applied, JournalState
+from controller.bgp import Prefix
 from controller.snapshots.model import Chunk, DamagedChunkError, decode_chunk
 from controller.transport.messages import Command, Outcome, Receipt
 
@@ -20,8 +21,32 @@ class Decision:
     chunk: Chunk | None = None
 
 
-def decide(command: Command, state: JournalState, chunks: Mapping[str, Chunk]) -> Decision:
-    """Judge ``command`` against the journal; ``chunks`` are the accounts' decoded chunks here."""
+def decide_all(
+    commands: Iterable[Command], state: JournalState, chunks: Mapping[str, Chunk]
+) -> list[Decision]:
+    """Judge commands in order, each as if those before it were in the journal already; ``state`` stays.
+
+    ``chunks`` are the accounts' decoded chunks here.
+    """
+    after, owners = state.copy(), owners_of(chunks.values())
+    made: list[Decision] = []
+    newer: dict[str, Chunk | None] = {}
+    for command in commands:
+        decision = decide(command, after, owners)
+        made.append(decision)
+        if decision.record is not None:
+            after.apply(decision.record)
+            before = newer.get(command.account_id, chunks.get(command.account_id))
+            for bgp in () if before is None else before.bgp_prefixes:
+                owners.pop(bgp.cidr, None)
+            newer[command.account_id] = decision.chunk
+            if decision.chunk is not None:
+                owners |= owners_of([decision.chunk])
+    return made
+
+
+def decide(command: Command, state: JournalState, owners: Mapping[Prefix, str]) -> Decision:
+    """Judge ``command`` against the journal; ``owners``: which account holds each BGP prefix here."""
     current = state.hash_of(command.account_id)
     no = _refusal(command, state)
     if no is not None:
@@ -29,7 +54,7 @@ def decide(command: Command, state: JournalState, chunks: Mapping[str, Chunk]) -
         return Decision(Receipt(state.site, command.generation, outcome, reason, current))
     if command.to_hash is None:
         return _accept(command, None)
-    chunk, reason = _read_chunk(command, chunks)
+    chunk, reason = _read_chunk(command, owners)
     if chunk is None:
         return Decision(Receipt(state.site, command.generation, "refused", reason, current))
     return _accept(command, chunk)
@@ -54,7 +79,7 @@ def _refusal(command: Command, state: JournalState) -> tuple[Outcome, str] | Non
     return None
 
 
-def _read_chunk(command: Command, chunks: Mapping[str, Chunk]) -> tuple[Chunk | None, str]:
+def _read_chunk(command: Command, owners: Mapping[Prefix, str]) -> tuple[Chunk | None, str]:
     """Return the command's chunk, or why it is refused whole."""
     if command.to_hash is None or command.chunk is None:
         return None, f"chunk {_short(command.to_hash)} has no bytes with it"
@@ -64,7 +89,7 @@ def _read_chunk(command: Command, chunks: Mapping[str, Chunk]) -> tuple[Chunk | 
         return None, str(error)
     if chunk.account_id != command.account_id:
         return None, f"the chunk is account {chunk.account_id}'s, not {command.account_id}'s"
-    reason = outside_envelope(chunk, (c for a, c in chunks.items() if a != command.account_id))
+    reason = outside_envelope(chunk, owners)
     return (chunk, "") if reason is None else (None, reason)
 
 

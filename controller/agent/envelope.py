@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from controller.bgp import Prefix, PrefixError, covers, family_of, parse_prefix
 from controller.snapshots.model import BgpPrefixObject, Chunk, PrefixObject
@@ -11,10 +11,15 @@ MOST_PREPENDS = 3
 LARGEST_ASN = 2**32 - 2
 
 
-def outside_envelope(chunk: Chunk, others: Iterable[Chunk] = ()) -> str | None:
+def owners_of(chunks: Iterable[Chunk]) -> dict[Prefix, str]:
+    """Return which account holds each BGP prefix at this site."""
+    return {bgp.cidr: chunk.account_id for chunk in chunks for bgp in chunk.bgp_prefixes}
+
+
+def outside_envelope(chunk: Chunk, owners: Mapping[Prefix, str]) -> str | None:
     """Return why ``chunk`` must not be carried out, or None.
 
-    ``others`` are the other accounts' chunks at this site: no two accounts may hold one BGP prefix.
+    ``owners``: which account holds each BGP prefix at this site; no two accounts may hold one.
     """
     onboarded = {p.id: p for p in chunk.prefixes}
     seen: set[Prefix] = set()
@@ -29,11 +34,8 @@ def outside_envelope(chunk: Chunk, others: Iterable[Chunk] = ()) -> str | None:
         parent = onboarded.get(binding.prefix_id)
         if _malformed(binding.cidr) or parent is None or not covers(parent.cidr, binding.cidr):
             return f"binding {binding.cidr} lies outside the account's onboarded prefixes"
-    for other in others:
-        taken = seen.intersection(bgp.cidr for bgp in other.bgp_prefixes)
-        if taken:
-            return f"BGP prefix {min(taken)} is account {other.account_id}'s"
-    return None
+    taken = sorted(cidr for cidr in seen if owners.get(cidr, chunk.account_id) != chunk.account_id)
+    return f"BGP prefix {taken[0]} is account {owners[taken[0]]}'s" if taken else None
 
 
 def _route_reason(bgp: BgpPrefixObject, parent: PrefixObject | None) -> str | None:

@@ -61,9 +61,12 @@ class Journal:
             )
         return journal
 
-    def append(self, record: Record) -> None:
-        """Put a record on disk, synced, then into ``state``; :class:`JournalError` means neither happened."""
-        frame = encode_record(record)
+    def append(self, *records: Record) -> None:
+        """Put records on disk, synced once, then into ``state``.
+
+        :class:`JournalError` means that neither happened, of none of them.
+        """
+        frame = b"".join(encode_record(record) for record in records)
         try:
             unwritten = memoryview(frame)
             while unwritten:
@@ -73,7 +76,8 @@ class Journal:
             os.ftruncate(self._fd, self._size)
             raise JournalError(f"cannot write the journal {self._path}: {error.strerror}") from error
         self._size += len(frame)
-        self.state.apply(record)
+        for record in records:
+            self.state.apply(record)
         if self._size > COMPACT_ABOVE and self._size > 4 * self._live:
             self.compact()
 

@@ -98,6 +98,10 @@ class JournalState:
             self.left.clear()
             self.generation = max(self.generation, record.generation)
 
+    def copy(self) -> JournalState:
+        """Return one that can be changed without changing this."""
+        return JournalState(self.site, self.epoch, self.generation, dict(self.accounts), dict(self.left))
+
     def hash_of(self, account_id: str) -> ChunkHash | None:
         """Return the hash of what the account has here."""
         held = self.accounts.get(account_id)

@@ -1,7 +1,7 @@
 """``herald agent``: one site's process; HTTP on a unix socket.
 
-``POST /commands`` (Command → Receipt), ``GET /status?after=VERSION&wait=SECONDS`` (SiteStatus),
-``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached).
+``POST /commands`` (list of Command → list of Receipt), ``GET /status?after=VERSION&wait=SECONDS``
+(SiteStatus), ``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached).
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def agent_app(site: Site) -> Starlette:
 
     async def commands(request: Request) -> Response:
         try:
-            command = await read_body(request, Command)
+            given = await read_body(request, list[Command])
         except TransportGarbledError as error:
             return problem(400, str(error))
-        return json_response(site.command(command))
+        return json_response(site.commands(given))
 
     async def adj_rib_out(_: Request) -> Response:
         try:
@@ -114,10 +114,11 @@ async def _serve_quarantined(
 
     async def commands(request: Request) -> Response:
         try:
-            command = await read_body(request, Command)
+            given = await read_body(request, list[Command])
         except TransportGarbledError as error:
             return problem(400, str(error))
-        return json_response(Receipt(site, command.generation, "refused", f"quarantined: {fault}"))
+        why = f"quarantined: {fault}"
+        return json_response([Receipt(site, command.generation, "refused", why) for command in given])
 
     async def adj_rib_out(_: Request) -> Response:
         return problem(503, f"quarantined: {fault}")

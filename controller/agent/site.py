@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
-from controller.agent.commands import decide
+from controller.agent.commands import decide_all
 from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
@@ -65,29 +66,39 @@ class Site:
             for machine in self._machines:
                 group.create_task(machine.run(), name=f"machine-{machine.config.name}")
 
-    def command(self, command: Command) -> Receipt:
-        """Judge a command; it is on disk when the receipt says ``accepted``. Blocks for one sync."""
-        decision = decide(command, self._journal.state, self._projections.chunks(self._journal.state))
-        if decision.record is not None:
+    def commands(self, commands: Sequence[Command]) -> list[Receipt]:
+        """Judge commands in order; those that are ``accepted`` are on disk. Blocks for one sync."""
+        state = self._journal.state
+        decisions = decide_all(commands, state, self._projections.chunks(state))
+        records = [d.record for d in decisions if d.record is not None]
+        receipts = [d.receipt for d in decisions]
+        if records:
             try:
-                self._journal.append(decision.record)
+                self._journal.append(*records)
             except JournalError as error:
-                log.warning("command not journalled", reason=str(error))
-                current = self._journal.state.hash_of(command.account_id)
-                return Receipt(command.site, command.generation, "refused", str(error), current)
+                log.warning("commands not journalled", reason=str(error), commands=len(records))
+                receipts = [
+                    d.receipt if d.record is None else self._unwritten(c, str(error))
+                    for c, d in zip(commands, decisions, strict=True)
+                ]
             # Before the new plan is made: an announcement needs machines that answer from now on.
             for machine in self._machines:
                 machine.refresh()
             self._wake.set()
-        log.info(
-            "command",
-            outcome=decision.receipt.outcome,
-            reason=decision.receipt.reason,
-            account=command.account_id,
-            generation=command.generation,
-            rollout=command.rollout_id,
-        )
-        return decision.receipt
+        for command, receipt in zip(commands, receipts, strict=True):
+            log.info(
+                "command",
+                outcome=receipt.outcome,
+                reason=receipt.reason,
+                account=command.account_id,
+                generation=command.generation,
+                rollout=command.rollout_id,
+            )
+        return receipts
+
+    def _unwritten(self, command: Command, why: str) -> Receipt:
+        current = self._journal.state.hash_of(command.account_id)
+        return Receipt(command.site, command.generation, "refused", why, current)
 
     async def adj_rib_out(self) -> list[RibRow]:
         """Return what the speaker says it sends; raises a SpeakerError."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import NoReturn
 
 import structlog
@@ -29,7 +29,7 @@ from controller.rollout.records import Admission, Target, Tracked
 from controller.rollout.site import SiteFollower
 from controller.rollout.supervise import keep_running
 from controller.snapshots import store as snapshots
-from controller.snapshots.model import ChunkHash
+from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import Store
 from controller.transport.messages import SiteStatus
 from controller.transport.protocol import SiteLink
@@ -227,7 +227,6 @@ class Driver:
         the site's journal already does not. An acceptance is judged by what the site holds now.
         """
         if event is SiteEvent.ACCEPTED:
-            self.sites[site].in_flight = None
             self._judge(site, account_id)
             return
         held = self.sites[site].held.get(account_id)
@@ -235,12 +234,18 @@ class Driver:
             if tracked.rollout.to_hash != held:
                 self._step(tracked, SiteHeard(site, event, reason))
 
-    async def body(self, hash_: ChunkHash) -> bytes:
-        """A chunk's bytes; raises :class:`~controller.snapshots.model.DamagedChunkError`."""
+    async def bodies(self, hashes: Collection[ChunkHash]) -> Mapping[ChunkHash, bytes | DamagedChunkError]:
+        """The chunks' bytes, or what is wrong with them."""
 
-        def read() -> bytes:
+        def read() -> dict[ChunkHash, bytes | DamagedChunkError]:
+            found: dict[ChunkHash, bytes | DamagedChunkError] = {}
             with self.store.read() as session:
-                return snapshots.chunk_body(session, hash_)
+                for hash_ in hashes:
+                    try:
+                        found[hash_] = snapshots.chunk_body(session, hash_)
+                    except DamagedChunkError as error:
+                        found[hash_] = error
+            return found
 
         return await asyncio.to_thread(read)
 
@@ -261,7 +266,7 @@ class Driver:
             return
         if follower.view.status is None:
             return
-        if follower.in_flight == account_id:
+        if account_id in follower.in_flight:
             return  # its answer will tell more than a status from before it
         later: set[str] = set()
         for tracked in reversed(list(self._order.get(account_id, ()))):

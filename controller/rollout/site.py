@@ -1,4 +1,4 @@
-"""Follows one site: long-polls its status, and delivers what it lacks, one command after the other.
+"""Follows one site: long-polls its status, and delivers what it lacks, some commands at a time.
 
 Level-triggered: what is sent comes from comparing what the site is to have with what it says it has, so
 that a lost answer, a restart on either side or a site that was away for a week all end the same way.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -31,11 +31,12 @@ from controller.transport.protocol import SiteLink
 POLL_S = 10.0
 """Seconds that a long poll of a status lasts."""
 
-GENERATIONS_AT_ONCE = 16
-"""Generations are reserved on disk for the commands that are to be sent next: one write for many.
+COMMANDS_AT_ONCE = 200
+"""Commands that are handed over together: one write for their generations, one sync of the agent's journal.
 
-Each is for one target, which is on disk already: so a copy of the store that knows of the generation knows
-of the target, too, and a site with a higher one than the store knows of shows that the store is older.
+Each generation is for one target, which is on disk already: so a copy of the store that knows of the
+generation knows of the target, too, and a site with a higher one than the store knows of shows that the store
+is older.
 """
 
 log = structlog.get_logger()
@@ -91,8 +92,8 @@ class Book(Protocol):
         """The site's answer to (or the reason against) delivering an account's target."""
         ...
 
-    async def body(self, hash_: ChunkHash) -> bytes:
-        """A chunk's bytes; raises :class:`DamagedChunkError`."""
+    async def bodies(self, hashes: Collection[ChunkHash]) -> Mapping[ChunkHash, bytes | DamagedChunkError]:
+        """The chunks' bytes, or what is wrong with them."""
         ...
 
     async def reserve(self, site: str, floor: int, count: int) -> range:
@@ -108,13 +109,12 @@ class SiteFollower:
         self.link = link
         self.view = SiteView(site)
         self.held: dict[str, ChunkHash] = {}
-        self.in_flight: str | None = None
+        self.in_flight: frozenset[str] = frozenset()
         self.tried = asyncio.Event()
         """Set once the site has answered, or has not, for the first time."""
         self._book = book
         self._dirty: dict[str, None] = {}  # accounts to look at, in order
         self._wake = asyncio.Event()
-        self._generations: dict[str, tuple[ChunkHash, int]] = {}  # by account, each for one target
         self._given = 0  # the newest generation that was journalled
         self._receipts = 0
         self._refused: dict[str, ChunkHash] = {}
@@ -192,9 +192,7 @@ class SiteFollower:
                     failures += 1
                     await asyncio.sleep(delay_s(failures, random.random()))
                     continue
-                account_id = next(iter(self._dirty))
-                del self._dirty[account_id]
-                if await self._deliver_one(account_id):
+                if await self._deliver_some():
                     failures = 0
                     continue
                 failures += 1
@@ -210,60 +208,79 @@ class SiteFollower:
         self._heard(status)
         return self.view.reachable is True
 
-    async def _deliver_one(self, account_id: str) -> bool:
-        """Bring one account one step on; False: it did not work, and will be tried again."""
-        target = self._book.targets(self.site).get(account_id)
-        wanted = None if target is None else target.hash
-        if wanted is not None and self._refused.get(account_id) == wanted:
+    async def _deliver_some(self) -> bool:
+        """Bring the next accounts one step on; False: it did not work, and will be tried again."""
+        moves: dict[str, tuple[Move, str]] = {}
+        for account_id in list(islice(self._dirty, COMMANDS_AT_ONCE)):
+            del self._dirty[account_id]
+            found = self._next(account_id)
+            if found is not None:
+                moves[account_id] = found
+        if not moves:
             return True
-        foreign = self._book.is_foreign(self.site, account_id)
-        move = next_move(wanted, self.held.get(account_id), self._book.known, foreign=foreign)
-        if isinstance(move, Unknown):
-            self._book.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
-            return True
-        if move is None or target is None:
-            return True
-        self.in_flight = account_id
+        self.in_flight = frozenset(moves)
         try:
-            receipt = await self.link.deliver(await self._command(account_id, move, target.rollout_id))
-            self._same_site(receipt.site)
-        except DamagedChunkError as error:
-            self._refuse(account_id, move, str(error))
-            return True
+            commands = await self._commands(moves)
+            receipts = await self.link.deliver(commands) if commands else []
+            for receipt in receipts:
+                self._same_site(receipt.site)
         except (TransportError, WrongSiteError, StoreUnavailableError) as error:
-            self._mark(account_id)
+            for account_id in moves:
+                self._mark(account_id)
             self._lost(_why(error))
             return False
         finally:
-            self.in_flight = None
-        return await self._receive(account_id, move, receipt)
+            self.in_flight = frozenset()
+        sound = True
+        for command, receipt in zip(commands, receipts, strict=True):
+            sound = self._receive(command.account_id, moves[command.account_id][0], receipt) and sound
+        if not sound:
+            # The site is not where its last status said. Somebody else may command it, too.
+            await self._ask()
+        return sound
 
-    async def _command(self, account_id: str, move: Move, rollout_id: str) -> Command:
-        return Command(
-            site=self.site,
-            generation=await self._generation(account_id, move.to_hash),
-            rollout_id=rollout_id,
-            account_id=account_id,
-            from_hash=move.from_hash,
-            to_hash=move.to_hash,
-            chunk=await self._book.body(move.to_hash),
-        )
+    def _next(self, account_id: str) -> tuple[Move, str] | None:
+        """Return what to send of an account, and by which roll-out; None: nothing."""
+        target = self._book.targets(self.site).get(account_id)
+        if target is None or self._refused.get(account_id) == target.hash:
+            return None
+        foreign = self._book.is_foreign(self.site, account_id)
+        move = next_move(target.hash, self.held.get(account_id), self._book.known, foreign=foreign)
+        if isinstance(move, Unknown):
+            self._book.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
+            return None
+        return None if move is None else (move, target.rollout_id)
 
-    async def _generation(self, account_id: str, to_hash: ChunkHash) -> int:
-        """Return a generation above all that the agent has, reserved for this very target."""
+    async def _commands(self, moves: Mapping[str, tuple[Move, str]]) -> list[Command]:
+        """Return the commands for what has a sound chunk, each with a generation of its own."""
+        bodies = await self._book.bodies({move.to_hash for move, _ in moves.values()})
+        sound: dict[str, bytes] = {}
+        for account_id, (move, _) in moves.items():
+            body = bodies[move.to_hash]
+            if isinstance(body, DamagedChunkError):
+                self._refuse(account_id, move, str(body))
+            else:
+                sound[account_id] = body
+        if not sound:
+            return []
         status = self.view.status
         floor = max(self._given, 0 if status is None else status.generation)
-        target, generation = self._generations.pop(account_id, (None, 0))
-        if target == to_hash and generation > floor:
-            return generation
-        targets = self._book.targets(self.site)
-        next_ones = [a for a in islice(self._dirty, GENERATIONS_AT_ONCE - 1) if a in targets]
-        wanted = {account_id: to_hash} | {a: targets[a].hash for a in next_ones if a != account_id}
-        reserved = await self._book.reserve(self.site, floor, len(wanted))
-        self._generations = {a: (h, g) for (a, h), g in zip(wanted.items(), reserved, strict=True)}
-        return self._generations.pop(account_id)[1]
+        generations = await self._book.reserve(self.site, floor, len(sound))
+        return [
+            Command(
+                site=self.site,
+                generation=generation,
+                rollout_id=moves[account_id][1],
+                account_id=account_id,
+                from_hash=moves[account_id][0].from_hash,
+                to_hash=moves[account_id][0].to_hash,
+                chunk=body,
+            )
+            for generation, (account_id, body) in zip(generations, sound.items(), strict=True)
+        ]
 
-    async def _receive(self, account_id: str, move: Move, receipt: Receipt) -> bool:
+    def _receive(self, account_id: str, move: Move, receipt: Receipt) -> bool:
+        """Take note of an answer; False: the site was not where it was thought to be."""
         self._receipts += 1
         if receipt.outcome in ("accepted", "duplicate"):
             self._given = max(self._given, receipt.generation)
@@ -275,9 +292,7 @@ class SiteFollower:
         if receipt.outcome == "refused":
             self._refuse(account_id, move, receipt.reason or "the agent refused it")
             return True
-        # Conflict, or stale: the site is not where its last status said. Somebody else may command it, too.
-        await self._ask()
-        self._mark(account_id)
+        self._mark(account_id)  # conflict, or stale
         return False
 
     def _refuse(self, account_id: str, move: Move, reason: str) -> None:

@@ -5,6 +5,7 @@ An address is a socket's path, ``unix:PATH``, or ``http://HOST:PORT``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -83,9 +84,14 @@ class HttpSiteLink(HttpLink):
     def __init__(self, site: str, address: str, *, deadline_s: float = 5.0) -> None:
         super().__init__(address, name=f"agent of {site}", deadline_s=deadline_s)
 
-    async def deliver(self, command: Command) -> Receipt:
+    async def deliver(self, commands: Sequence[Command]) -> list[Receipt]:
         """``POST /commands``."""
-        return await self.call("POST", "/commands", Receipt, body=command)
+        receipts = await self.call("POST", "/commands", list[Receipt], body=list(commands))
+        if len(receipts) != len(commands):
+            raise TransportGarbledError(
+                f"{self.name} answered {len(commands)} commands with {len(receipts)} receipts"
+            )
+        return receipts
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """``GET /status``."""

@@ -13,7 +13,7 @@ import signal
 import socket as sockets
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import uvicorn
@@ -46,7 +46,13 @@ async def read_body(request: Request, type_: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.body(), type=type_, strict=True)
     except msgspec.MsgspecError as error:
-        raise TransportGarbledError(f"the body is not a {type_.__name__}: {error}") from error
+        raise TransportGarbledError(f"the body is not a {_named(type_)}: {error}") from error
+
+
+def _named(type_: object) -> str:
+    return (
+        f"list of {_named(get_args(type_)[0])}" if get_args(type_) else getattr(type_, "__name__", str(type_))
+    )
 
 
 async def serve_app(

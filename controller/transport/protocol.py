@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from controller.observe.rib import RibRow
@@ -16,8 +17,11 @@ class SiteLink(Protocol):
     :class:`~controller.transport.errors.TransportError` when the answer makes no sense.
     """
 
-    async def deliver(self, command: Command) -> Receipt:
-        """Hand over one command; the receipt comes after the agent's journal is on disk."""
+    async def deliver(self, commands: Sequence[Command]) -> list[Receipt]:
+        """Hand over commands, to be judged in this order; a receipt for each, in the same order.
+
+        They come after the agent's journal is on disk.
+        """
         ...
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:

@@ -8,7 +8,7 @@ import itertools
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +98,12 @@ class RecordingLink(MemoryLink):
         super().__init__(agent)
         self.received = received
 
-    async def deliver(self, command: Command):
+    async def deliver(self, commands: Sequence[Command]):
         if self.up:
-            before = self.agent.chunks.get(command.account_id)
-            self.received.append(Received(self.agent.site, command, before))
-        return await super().deliver(command)
+            for command in commands:
+                before = self.agent.chunks.get(command.account_id)
+                self.received.append(Received(self.agent.site, command, before))
+        return await super().deliver(commands)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.agent.commands import decide
+from controller.agent.commands import decide_all
 from controller.agent.journal_records import (
     JournalState,
     Opened,
@@ -134,7 +134,7 @@ class SiteHistory:
             hash_chunk(data) if data else None,
             data,
         )
-        decision = decide(order, self.state, self.projections.chunks(self.state))
+        decision = decide_all([order], self.state, self.projections.chunks(self.state))[0]
         assert decision.receipt.outcome == "accepted"
         assert decision.record is not None
         self.journal(decision.record)
@@ -146,7 +146,7 @@ class SiteHistory:
             return
         order = self.sent[bits % len(self.sent)]
         before = encode_all(self.state)
-        decision = decide(order, self.state, self.projections.chunks(self.state))
+        decision = decide_all([order], self.state, self.projections.chunks(self.state))[0]
         assert decision.receipt.outcome in ("duplicate", "stale")
         assert decision.record is None
         assert encode_all(self.state) == before

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from controller.agent.commands import decide
+from controller.agent.commands import decide, decide_all
+from controller.agent.envelope import owners_of
 from controller.agent.journal_records import JournalState, Opened
 from controller.bgp import Prefix
 from controller.snapshots.model import (
@@ -36,7 +37,7 @@ def fresh() -> JournalState:
 
 
 def give(state: JournalState, order: Command, chunks: dict[str, Chunk] | None = None) -> tuple[Outcome, str]:
-    decision = decide(order, state, chunks or {})
+    decision = decide(order, state, owners_of((chunks or {}).values()))
     assert (decision.record is not None) == (decision.receipt.outcome == "accepted")
     if decision.record is not None:
         state.apply(decision.record)
@@ -123,3 +124,30 @@ def test_no_two_accounts_hold_one_bgp_prefix() -> None:
     outcome, reason = give(fresh(), command(CHUNK), {"first": other})
     assert (outcome, reason) == ("refused", "BGP prefix 192.0.2.0/24 is account first's")
     assert give(fresh(), command(CHUNK), {"acc": CHUNK})[0] == "accepted"
+
+
+def test_commands_that_come_together_are_judged_one_after_the_other() -> None:
+    def chunk_of(account: str) -> Chunk:
+        return Chunk(
+            account,
+            prefixes=CHUNK.prefixes,
+            bgp_prefixes=CHUNK.bgp_prefixes,
+            bindings=CHUNK.bindings,
+        )
+
+    def order(account: str, generation: int) -> Command:
+        data = encode_chunk(chunk_of(account))
+        return Command("s1", generation, "r", account, None, hash_chunk(data), data)
+
+    state = fresh()
+    same, older = order("two", 3), order("three", 2)
+    decisions = decide_all([order("one", 2), same, older], state, {})
+    assert [d.receipt.outcome for d in decisions] == ["accepted", "refused", "stale"]
+    assert "is account one's" in decisions[1].receipt.reason
+    assert state.generation == 0, "judging is not journalling"
+
+    gone = command(None, 4, decisions[0].receipt.current_hash)
+    freed = [msgspec.structs.replace(gone, account_id="one"), msgspec.structs.replace(same, generation=5)]
+    state.apply(decisions[0].record)  # type: ignore[arg-type]
+    again = decide_all(freed, state, {"one": chunk_of("one")})
+    assert [d.receipt.outcome for d in again] == ["accepted", "accepted"]

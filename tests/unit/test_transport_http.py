@@ -31,10 +31,11 @@ COMMAND = Command("site1", 7, "r1", "acme", None, ChunkHash("a" * 64), b"\x00\xf
 def app(seen: list[Command], hangs: asyncio.Event) -> Starlette:
     async def commands(request: Request) -> Response:
         try:
-            seen.append(await read_body(request, Command))
+            given = await read_body(request, list[Command])
         except TransportGarbledError as error:
             return problem(400, str(error))
-        return json_response(Receipt("site1", 7, "accepted"))
+        seen.extend(given)
+        return json_response([Receipt("site1", 7, "accepted")])
 
     async def bindings(request: Request) -> Response:
         if request.method == "PUT":
@@ -78,7 +79,7 @@ def test_a_command_arrives_as_it_was_sent(tmp_path: Path) -> None:
     async def scenario(socket: Path, seen: list[Command], hangs: asyncio.Event) -> None:
         assert mode_of(socket) == 0o600
         link = HttpSiteLink("site1", str(socket))
-        assert (await link.deliver(COMMAND)).outcome == "accepted"
+        assert [r.outcome for r in await link.deliver([COMMAND])] == ["accepted"]
         assert seen == [COMMAND]
         await link.close()
 
@@ -101,8 +102,8 @@ def test_faults_are_told_apart(tmp_path: Path) -> None:
         with pytest.raises(TransportRefusedError, match="409: generation 3 is lower than 5") as caught:
             await machine.put(BindingSet(3, "h", ()))
         assert caught.value.status == 409
-        with pytest.raises(TransportRefusedError, match=r"the body is not a Command: .*site"):
-            await machine.call("POST", "/commands", Receipt, body={"site": 1})
+        with pytest.raises(TransportRefusedError, match=r"the body is not a list of Command: .*site"):
+            await machine.call("POST", "/commands", Receipt, body=[{"site": 1}])
         await machine.close()
 
     serving(tmp_path, scenario)
