@@ -1,6 +1,9 @@
 """Moves accounts' chunks across sites: the state machine (pure) and its driver.
 
-``machine``   one roll-out as a literal state × event table (pure);
+``states``    a roll-out's literal state × event tables (pure);
+``events``    what happens to it, and what it wants done; ``course`` it as a value (pure);
+``machine``   what an event makes of it (pure);
+``waves``     which sites go first, and how long each wave bakes (pure);
 ``delivery``  what to send to a site next, and what its status says of a roll-out (pure);
 ``gatekeeper`` the seam to those who look around a wave (pure types);
 ``gates``     whether a wave is sound, by what was seen before and after (pure); ``votes``: kind by kind;

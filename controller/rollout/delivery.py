@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from controller.bgp import Prefix
-from controller.rollout.machine import SiteEvent
+from controller.rollout.states import SiteEvent
 from controller.snapshots.diff import diff_chunks
 from controller.snapshots.model import BgpPrefixObject, Chunk, ChunkHash
 from controller.transport.messages import SiteStatus

@@ -15,18 +15,13 @@ import structlog
 
 from controller.rollout import records
 from controller.rollout.conflicts import Conflicts, Settled
+from controller.rollout.course import Rollout
 from controller.rollout.delivery import Unknown, judge, next_move
-from controller.rollout.machine import (
-    DeadlinePassed,
-    Deliver,
-    Event,
-    Rollout,
-    SiteEvent,
-    SiteHeard,
-    step,
-)
+from controller.rollout.events import Conclude, DeadlinePassed, Deliver, Event, SiteHeard
+from controller.rollout.machine import step
 from controller.rollout.records import Admission, Target, Tracked
 from controller.rollout.site import SiteFollower
+from controller.rollout.states import SiteEvent
 from controller.rollout.supervise import keep_running
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import ChunkHash, DamagedChunkError
@@ -293,7 +288,7 @@ class Driver:
         for command in commands:
             if isinstance(command, Deliver):
                 self._aim(after, command.sites)
-            else:
+            elif isinstance(command, Conclude):
                 log.info("roll-out over", rollout=after.id, change_set=after.change_set_id,
                          outcome=command.outcome.value, reason=command.reason)  # fmt: skip
         self._unsaved[after.id] = after

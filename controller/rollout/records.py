@@ -10,19 +10,12 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from controller.rollout.course import Rollout, SiteProgress
 from controller.rollout.delivery import Footprint, footprint
 from controller.rollout.errors import StoreReplacedError
-from controller.rollout.machine import (
-    OVER,
-    Deliver,
-    Rollout,
-    RolloutState,
-    SiteProgress,
-    SiteState,
-    Started,
-    plan,
-    step,
-)
+from controller.rollout.events import Deliver, Started
+from controller.rollout.machine import plan, step
+from controller.rollout.states import OVER, RolloutState, SiteState
 from controller.rollout.tables import (
     RolloutRow,
     RolloutSiteRow,

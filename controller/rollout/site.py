@@ -20,8 +20,8 @@ from controller.addressing.times import rfc3339
 from controller.rollout.backoff import delay_s
 from controller.rollout.delivery import Move, Unknown, next_move
 from controller.rollout.errors import WrongSiteError
-from controller.rollout.machine import SiteEvent
 from controller.rollout.records import Target
+from controller.rollout.states import SiteEvent
 from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import StoreUnavailableError
 from controller.transport.errors import TransportError

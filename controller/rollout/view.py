@@ -24,9 +24,9 @@ from controller.addressing.views import (
 from controller.bgp import AsPath, Prefix
 from controller.errors import HeraldError
 from controller.observe.rib import RibRow
-from controller.rollout.machine import FINISHED
 from controller.rollout.reports import SiteReport, rfc3339
 from controller.rollout.site import SiteView
+from controller.rollout.states import FINISHED
 from controller.rollout.tables import RolloutRow, RolloutSiteRow
 from controller.snapshots import outbox
 from controller.snapshots import store as snapshots

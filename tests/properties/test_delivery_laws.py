@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.bgp import Prefix
 from controller.rollout.backoff import FIRST_S, LONGEST_S, delay_s
 from controller.rollout.delivery import Move, Unknown, footprint, judge, next_move
-from controller.rollout.machine import SiteEvent
+from controller.rollout.states import SiteEvent
 from controller.snapshots.model import (
     BgpPrefixObject,
     BindingObject,
