@@ -24,6 +24,8 @@ PURE = [
     "controller/safety/policy.py",
     "controller/safety/verdict.py",
     "controller/safety/correlated.py",
+    "controller/safety/keepers.py",
+    "controller/safety/budget.py",
     "controller/rollout/gatekeeper.py",
     "controller/rollout/gates.py",
     "controller/rollout/votes.py",
