@@ -37,6 +37,11 @@ LEFT_OUT = {
     "site_conflicts": "found anew by the store that is opened",
     "rollbacks": "the operational state's history",
     "rollback_accounts": "the operational state's history",
+    "assessments": "the operational state's history",
+    "holds": "they stand on change-sets, which stay here: decide on them before",
+    "hold_waits": "they stand on change-sets, which stay here",
+    "effect_ledger": "what this controller has counted of late",
+    "breaker_openings": "what this controller has counted of late",
     "pins": "they stand on change-sets, which stay here: decide on them before",
     "pin_decisions": "they stand on change-sets, which stay here",
 }

@@ -43,6 +43,15 @@ def head_of(session: Session, account_id: str) -> ChunkHash | None:
     return None if row is None else ChunkHash(row.hash)
 
 
+def announced(session: Session, account_id: str) -> tuple[int, int]:
+    """Return how many BGP prefixes an account, and how many all accounts, are to announce.
+
+    Kept with each account's head, so that no chunk is read.
+    """
+    own = session.scalar(select(HeadRow.announced).where(HeadRow.account_id == account_id))
+    return own or 0, session.scalar(select(func.sum(HeadRow.announced))) or 0
+
+
 def chunk_body(session: Session, hash_: ChunkHash) -> bytes:
     """Return a chunk's bytes; raises :class:`DamagedChunkError` when they are missing or damaged."""
     row = session.get(ChunkRow, hash_)
@@ -89,7 +98,10 @@ def commit(session: Session, found: Candidate, change_set: ChangeSet) -> Snapsho
             snapshot_seq=row.seq, account_id=step.account_id, from_hash=step.from_hash, to_hash=step.to_hash
         )
     )
-    session.merge(HeadRow(account_id=step.account_id, hash=found.hash, snapshot_seq=row.seq))
+    announced = sum(b.advertised for b in found.chunk.bgp_prefixes)
+    session.merge(
+        HeadRow(account_id=step.account_id, hash=found.hash, snapshot_seq=row.seq, announced=announced)
+    )
     session.flush()
     return row
 

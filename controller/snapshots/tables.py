@@ -70,10 +70,11 @@ class SnapshotEntryRow(Base):
 
 
 class HeadRow(Base):
-    """The operational tree as it is now: account → chunk hash."""
+    """The operational tree as it is now: account → chunk hash; and how many BGP prefixes it announces."""
 
     __tablename__ = "head"
 
     account_id: Mapped[str] = mapped_column(ID, primary_key=True)
     hash: Mapped[str] = mapped_column(HASH, ForeignKey("chunks.hash"))
     snapshot_seq: Mapped[int] = mapped_column(SEQ, ForeignKey("snapshots.seq"))
+    announced: Mapped[int] = mapped_column(default=0, index=True)

@@ -1,0 +1,132 @@
+"""What the controller's guards remember: assessments, holds, counted effects, open scopes, freezes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from controller.store import SEQ, Base, UtcDateTime
+
+ID = String(32)
+SCOPE = String(150)
+REASON = String(2000)
+OPEN = text("closed_at IS NULL")
+STANDS = text("lifted_at IS NULL")
+UNDECIDED = text("decided IS NULL")
+
+
+class AssessmentRow(Base):
+    """What the last assessment of a change-set said (I6): who, lane, blast radius foreseen, intents.
+
+    ``verdict``: a :class:`controller.safety.verdict.Verdict` as JSON. ``intents``: the records of those that
+    held, by kind, authority and who asked, without their signatures, which the change-set has.
+    """
+
+    __tablename__ = "assessments"
+
+    change_set_id: Mapped[str] = mapped_column(ID, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID)
+    actor: Mapped[str] = mapped_column(String(100))
+    reason: Mapped[str] = mapped_column(String(500))
+    decision: Mapped[str] = mapped_column(String(10))
+    lane: Mapped[str] = mapped_column(String(12))
+    verdict: Mapped[bytes] = mapped_column(LargeBinary)
+    intents: Mapped[list[Any]] = mapped_column(JSON)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class HoldRow(Base):
+    """A change-set that was held: by which checks, and by which open scopes of the breaker.
+
+    ``seq``: its place in the order of change-sets. ``decided``: deploy or drop, once somebody has; one that
+    was to be deployed and is held again is undecided again.
+    """
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index("ix_holds_undecided", "account_id", sqlite_where=UNDECIDED, postgresql_where=UNDECIDED),
+        CheckConstraint("decided IN ('deploy', 'drop')", name="decided"),
+    )
+
+    change_set_id: Mapped[str] = mapped_column(ID, primary_key=True)
+    seq: Mapped[int] = mapped_column(SEQ, index=True)
+    account_id: Mapped[str] = mapped_column(ID)
+    actor: Mapped[str] = mapped_column(String(100))
+    checks: Mapped[list[str]] = mapped_column(JSON)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(REASON)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided: Mapped[str | None] = mapped_column(String(10))
+    decided_by: Mapped[str | None] = mapped_column(String(100))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_why: Mapped[str] = mapped_column(String(500), default="")
+
+
+class WaitRow(Base):
+    """A change-set that waits behind a held one of its account, because both touch the same object."""
+
+    __tablename__ = "hold_waits"
+
+    change_set_id: Mapped[str] = mapped_column(ID, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ID, index=True)
+    behind: Mapped[str] = mapped_column(ID, index=True)
+
+
+class EffectEntryRow(Base):
+    """One change-set's subtractive effects as the windows count them (``controller.safety``); JSON."""
+
+    __tablename__ = "effect_ledger"
+    __table_args__ = (Index("ix_effect_ledger_at", "at"),)
+
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    change_set_id: Mapped[str] = mapped_column(ID, unique=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class OpeningRow(Base):
+    """One opening of the breaker in one scope. ``first_harm_at``: of the oldest effect that it counted.
+
+    ``reminded``: how many deadlines have passed and been told; ``closing``: queue's hash and decisions.
+    """
+
+    __tablename__ = "breaker_openings"
+    __table_args__ = (
+        Index("ix_breaker_openings_open", "scope", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+    )
+
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
+    scope: Mapped[str] = mapped_column(SCOPE)
+    why: Mapped[str] = mapped_column(REASON)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    first_harm_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    change_set_id: Mapped[str | None] = mapped_column(ID)
+    reminded: Mapped[int] = mapped_column(default=0)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    closed_by: Mapped[str | None] = mapped_column(String(100))
+    closed_why: Mapped[str] = mapped_column(String(500), default="")
+    closing: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class FreezeRow(Base):
+    """Nothing may be taken away in ``scope`` until its owner lifts it, or it ends by itself.
+
+    ``scope``: ``fleet``, ``account:ID`` or ``prefix:CIDR``. ``owner``: ROLE:TOKEN of who made it.
+    """
+
+    __tablename__ = "freezes"
+    __table_args__ = (Index("ix_freezes_standing", "scope", sqlite_where=STANDS, postgresql_where=STANDS),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    scope: Mapped[str] = mapped_column(SCOPE)
+    owner: Mapped[str] = mapped_column(String(100))
+    account_id: Mapped[str | None] = mapped_column(ID, ForeignKey("accounts.id"))
+    reason: Mapped[str] = mapped_column(String(500))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lifted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lifted_by: Mapped[str | None] = mapped_column(String(100))
+    lifted_why: Mapped[str] = mapped_column(String(500), default="")
