@@ -33,6 +33,7 @@ from controller.snapshots.model import (
     hash_chunk,
 )
 from controller.snapshots.objects import Objects, chunk_of, objects_of
+from controller.snapshots.overlaps import Overlaps
 
 MOST_PREPENDS = 3
 
@@ -158,8 +159,9 @@ def validate(chunk: Chunk) -> None:
             raise InvalidChunkError(
                 f"{kind} {child.cidr} ({child.id}) does not lie in its prefix {parent.cidr}"
             )
+    bound = Overlaps((b.cidr, b) for b in chunk.bindings)
     for bgp in chunk.bgp_prefixes:
-        _announceable(bgp, chunk.bindings)
+        _announceable(bgp, bound)
 
 
 def _kinds(chunk: Chunk) -> list[tuple[str, tuple[ChunkObject, ...]]]:
@@ -187,7 +189,7 @@ def _canonical(kind: str, thing: ChunkObject) -> None:
         raise InvalidChunkError(f"{kind} {thing.id}: {thing.cidr} is written {canonical} in canonical form")
 
 
-def _announceable(bgp: BgpPrefixObject, bindings: tuple[BindingObject, ...]) -> None:
+def _announceable(bgp: BgpPrefixObject, bound: Overlaps[BindingObject]) -> None:
     length, longest = int(bgp.cidr.rpartition("/")[2]), family_of(bgp.cidr).longest
     if not 1 <= length <= longest:
         raise InvalidChunkError(f"BGP prefix {bgp.cidr} ({bgp.id}) must have a length of 1 to {longest}")
@@ -195,7 +197,7 @@ def _announceable(bgp: BgpPrefixObject, bindings: tuple[BindingObject, ...]) -> 
         raise InvalidChunkError(
             f"BGP prefix {bgp.cidr} ({bgp.id}) has {bgp.prepends} prepends: 0 to {MOST_PREPENDS} are allowed"
         )
-    if bgp.advertised and not any(covers(b.cidr, bgp.cidr) or covers(bgp.cidr, b.cidr) for b in bindings):
+    if bgp.advertised and not bound.touching(bgp.cidr):
         raise InvalidChunkError(
             f"BGP prefix {bgp.cidr} ({bgp.id}) is advertised and nothing is bound to it: bind a service first"
         )

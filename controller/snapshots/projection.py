@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.bgp import Prefix, Route, covers
+from controller.bgp import Prefix, Route
 from controller.snapshots.model import Chunk
+from controller.snapshots.overlaps import Overlaps
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,12 +43,11 @@ def project(chunks: dict[str, Chunk], site: str, local_as: int) -> SiteState:
             for b in chunk.bindings
         }
         bindings.update(held.values())
+        bound = Overlaps((b.cidr, b) for b in held.values())
         for bgp in chunk.bgp_prefixes:
             if not bgp.advertised or (bgp.sites is not None and site not in bgp.sites):
                 continue
             origin = () if bgp.asn is None else (bgp.asn,)
             routes.add(Route(bgp.cidr, (local_as,) * (1 + bgp.prepends) + origin))
-            needs[bgp.cidr] = frozenset(
-                b for b in held.values() if covers(b.cidr, bgp.cidr) or covers(bgp.cidr, b.cidr)
-            )
+            needs[bgp.cidr] = frozenset(bound.touching(bgp.cidr))
     return SiteState(frozenset(routes), frozenset(bindings), needs)
