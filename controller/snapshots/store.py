@@ -7,15 +7,15 @@ carried out with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Subquery, func, select
 from sqlalchemy.orm import Session
 
 from controller.snapshots.compile import Candidate
-from controller.snapshots.diff import TreeStep
+from controller.snapshots.diff import TreeStep, diff_trees
 from controller.snapshots.model import (
     ChangeSet,
     Chunk,
@@ -23,13 +23,22 @@ from controller.snapshots.model import (
     DamagedChunkError,
     SnapshotError,
     decode_chunk,
+    encode_chunk,
     hash_chunk,
 )
+from controller.snapshots.naming import Back, Beginning, Until, parse_name
 from controller.snapshots.tables import ChunkRow, HeadRow, SnapshotEntryRow, SnapshotRow
+
+AT_ONCE = 500
+"""Accounts that one query names: SQLite takes some tens of thousands of parameters, others fewer."""
 
 
 class UnknownSnapshotError(SnapshotError):
-    """No snapshot has that id (or more than one id begins so)."""
+    """No snapshot is meant by that name, or more than one."""
+
+
+class ThinnedSnapshotError(SnapshotError):
+    """The snapshot's tree is not whole any more: older history was collected."""
 
 
 def head(session: Session) -> dict[str, ChunkHash]:
@@ -107,30 +116,113 @@ def commit(session: Session, found: Candidate, change_set: ChangeSet) -> Snapsho
 
 
 def tree_at(session: Session, snapshot_id: str) -> dict[str, ChunkHash]:
-    """Return the whole tree of a snapshot; raises :class:`UnknownSnapshotError`."""
-    row = find(session, snapshot_id)
+    """Return the whole tree of a snapshot; raises :class:`SnapshotError` when it cannot be put together."""
+    row = whole(find(session, snapshot_id))
     newest = (
         select(SnapshotEntryRow.account_id, func.max(SnapshotEntryRow.snapshot_seq).label("seq"))
         .where(SnapshotEntryRow.snapshot_seq <= row.seq)
         .group_by(SnapshotEntryRow.account_id)
         .subquery()
     )
-    entries = select(SnapshotEntryRow).join(
+    return _hashes(session, newest)
+
+
+def hashes_at(session: Session, accounts: Collection[str], seq: int) -> dict[str, ChunkHash]:
+    """Return the chunks of some accounts as of a snapshot; an account that had nothing is not among them.
+
+    It looks at these accounts alone, by index. The snapshot must be :func:`whole`.
+    """
+    found: dict[str, ChunkHash] = {}
+    ordered = sorted(accounts)
+    for start in range(0, len(ordered), AT_ONCE):
+        newest = (
+            select(SnapshotEntryRow.account_id, func.max(SnapshotEntryRow.snapshot_seq).label("seq"))
+            .where(
+                SnapshotEntryRow.account_id.in_(ordered[start : start + AT_ONCE]),
+                SnapshotEntryRow.snapshot_seq <= seq,
+            )
+            .group_by(SnapshotEntryRow.account_id)
+            .subquery()
+        )
+        found |= _hashes(session, newest)
+    return found
+
+
+def differing(
+    session: Session, older: int, newer: int, *, accounts: Collection[str] | None = None
+) -> tuple[TreeStep, ...]:
+    """Return what differs between two snapshots (their ``seq``), by account.
+
+    It looks at what was changed between the two, not at the whole trees. Both must be :func:`whole`.
+    """
+    changed = select(SnapshotEntryRow.account_id).where(
+        SnapshotEntryRow.snapshot_seq > older, SnapshotEntryRow.snapshot_seq <= newer
+    )
+    touched = set(session.scalars(changed.distinct()))
+    if accounts is not None:
+        touched &= set(accounts)
+    return diff_trees(hashes_at(session, touched, older), hashes_at(session, touched, newer))
+
+
+def _hashes(session: Session, newest: Subquery) -> dict[str, ChunkHash]:
+    entries = select(SnapshotEntryRow.account_id, SnapshotEntryRow.to_hash).join(
         newest,
         (SnapshotEntryRow.account_id == newest.c.account_id)
         & (SnapshotEntryRow.snapshot_seq == newest.c.seq),
     )
-    return {e.account_id: ChunkHash(e.to_hash) for e in session.scalars(entries) if e.to_hash is not None}
+    return {a: ChunkHash(h) for a, h in session.execute(entries) if h is not None}
 
 
-def find(session: Session, snapshot_id: str) -> SnapshotRow:
-    """Return the snapshot whose id begins with ``snapshot_id``; raises :class:`UnknownSnapshotError`."""
-    wanted = select(SnapshotRow).where(SnapshotRow.id.startswith(snapshot_id, autoescape=True)).limit(2)
-    rows = list(session.scalars(wanted))
-    if len(rows) != 1:
-        why = "no snapshot has" if not rows else "more than one snapshot has"
-        raise UnknownSnapshotError(f"{why} an id that begins with {snapshot_id!r}: herald snapshots list")
-    return rows[0]
+def find(session: Session, name: str) -> SnapshotRow:
+    """Return the snapshot that ``name`` means (:mod:`controller.snapshots.naming`).
+
+    Raises :class:`UnknownSnapshotError`, or
+    :class:`~controller.snapshots.naming.SnapshotNameError` for what is no name at all.
+    """
+    newest_first = select(SnapshotRow).order_by(SnapshotRow.seq.desc())
+    match parse_name(name, datetime.now(UTC)):
+        case Beginning(digits):
+            # By range, for the index; "g" is behind every digit.
+            within = (SnapshotRow.id >= digits, SnapshotRow.id < digits + "g")
+            rows = list(session.scalars(select(SnapshotRow).where(*within).limit(2)))
+            if len(rows) != 1:
+                why = "no snapshot has" if not rows else "more than one snapshot has"
+                raise UnknownSnapshotError(f"{why} an id that begins with {name!r}: herald snapshots list")
+            return rows[0]
+        case Back(count):
+            found = session.scalar(newest_first.offset(count).limit(1))
+            why = "there is no snapshot yet" if count == 0 else f"there are not {count + 1} snapshots"
+        case Until(at):
+            before = select(SnapshotRow).where(SnapshotRow.at <= at)
+            found = session.scalar(before.order_by(SnapshotRow.at.desc(), SnapshotRow.seq.desc()).limit(1))
+            why = f"no snapshot is as old as {at.isoformat()}"
+    if found is None:
+        raise UnknownSnapshotError(f"{name}: {why}: herald snapshots list")
+    return found
+
+
+def whole(row: SnapshotRow) -> SnapshotRow:
+    """Return the snapshot if its tree can be put together; raises :class:`ThinnedSnapshotError`."""
+    if row.thinned:
+        raise ThinnedSnapshotError(
+            f"snapshot {row.id[:12]} of {row.at.isoformat()} is older than the history that is kept: what it "
+            "changed can be seen, and its tree is not whole any more"
+        )
+    return row
+
+
+def newest_seq(session: Session) -> int:
+    """Return the newest snapshot's place in the order, 0 when there is none."""
+    return session.scalar(select(func.max(SnapshotRow.seq))) or 0
+
+
+def put_chunk(session: Session, found: Chunk) -> ChunkHash:
+    """Keep a chunk that no snapshot has (yet), and return its name."""
+    body = encode_chunk(found)
+    hash_ = hash_chunk(body)
+    if not knows(session, hash_):
+        session.add(ChunkRow(hash=hash_, body=body))
+    return hash_
 
 
 def newest(session: Session, limit: int, *, account_id: str | None = None) -> list[SnapshotRow]:

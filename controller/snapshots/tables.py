@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from controller.store import SEQ, Base, UtcDateTime
@@ -44,9 +44,13 @@ class ChunkRow(Base):
 
 
 class SnapshotRow(Base):
-    """One step of the operational state. ``id`` is a hash over the parent's id, the change and its cause."""
+    """One step of the operational state. ``id`` is a hash over the parent's id, the change and its cause.
+
+    ``thinned``: the history before it was let go, so that its tree is not whole any more.
+    """
 
     __tablename__ = "snapshots"
+    __table_args__ = (Index("ix_snapshots_at", "at", "seq"),)
 
     seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(HASH, unique=True)
@@ -55,6 +59,7 @@ class SnapshotRow(Base):
     actor: Mapped[str] = mapped_column(String(100))
     reason: Mapped[str] = mapped_column(String(500))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    thinned: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class SnapshotEntryRow(Base):

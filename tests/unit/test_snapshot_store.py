@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from controller.bgp import Prefix
 from controller.snapshots import outbox
 from controller.snapshots import store as snapshots
 from controller.snapshots.compile import candidate
+from controller.snapshots.diff import diff_trees
 from controller.snapshots.model import Change, ChangeSet, ChunkHash, DamagedChunkError, PrefixObject
+from controller.snapshots.naming import SnapshotNameError
 from controller.snapshots.store import UnknownSnapshotError
-from controller.snapshots.tables import ChangeSetRow, ChunkRow
+from controller.snapshots.tables import ChangeSetRow, ChunkRow, SnapshotRow
 from controller.store import Store, open_store
 from tests.stores import a_store
 
@@ -49,9 +53,48 @@ def test_every_old_tree_can_be_put_together_again(store: Store) -> None:
         assert [r.parent_id for r in snapshots.newest(session, 10)] == [*ids[-2::-1], None]
         acme = snapshots.newest(session, 10, account_id="acme")
         assert [r.reason for r in acme] == ["why 2", "why 0"]
-        with pytest.raises(UnknownSnapshotError, match="no snapshot has an id that begins with 'zz'"):
+        with pytest.raises(SnapshotNameError, match="'zz' names no snapshot"):
             snapshots.find(session, "zz")
+        missing = next(d for d in "0123456789abcdef" if not any(i.startswith(d) for i in ids))
+        with pytest.raises(UnknownSnapshotError, match="no snapshot has an id that begins with"):
+            snapshots.find(session, missing)
         assert snapshots.find(session, ids[2][:16]).id == ids[2]
+
+
+def test_a_snapshot_is_named_by_place_and_by_time(store: Store) -> None:
+    ids = [commit(store, number, "acme", f"198.18.{number}.0/24") for number in range(3)]
+    with store.write() as session:
+        for row in session.scalars(select(SnapshotRow)):
+            row.at = datetime(2026, 2, 20, 17, 50 + 2 * row.seq, tzinfo=UTC)
+    with store.read() as session:
+        named = {
+            "HEAD": 2, "HEAD~1": 1, "HEAD~2": 0, "@2026-02-20T17:56Z": 2, "@2026-02-20T17:55:59Z": 1,
+            "@2026-02-20T18:54+01:00": 1, "@2026-02-21": 2, "@-1s": 2,
+        }  # fmt: skip
+        for name, number in named.items():
+            assert snapshots.find(session, name).id == ids[number], name
+        for name in ("HEAD~3", "@2026-02-20T17:51Z"):
+            with pytest.raises(UnknownSnapshotError, match="herald snapshots list"):
+                snapshots.find(session, name)
+        for name in ("head", "HEAD~", "HEAD~x", "@", "@yesterday", "@-1w", "%", "", "@-999999999d"):
+            with pytest.raises(SnapshotNameError, match=r"names no snapshot|is no time"):
+                snapshots.find(session, name)
+
+
+def test_what_differs_is_told_from_what_was_changed_between(store: Store) -> None:
+    ids = [
+        commit(store, number, account, f"198.18.{number}.0/24")
+        for number, account in enumerate(["acme", "globex", "acme", "initech", "acme"])
+    ]
+    with store.read() as session:
+        trees = [snapshots.tree_at(session, i) for i in ids]
+        seqs = [snapshots.find(session, i).seq for i in ids]
+        for older, newer in itertools.combinations_with_replacement(range(len(ids)), 2):
+            found = snapshots.differing(session, seqs[older], seqs[newer])
+            assert found == diff_trees(trees[older], trees[newer])
+        acme = snapshots.differing(session, seqs[0], seqs[4], accounts=["acme", "nobody"])
+        assert [s.account_id for s in acme] == ["acme"]
+        assert snapshots.hashes_at(session, ["acme", "initech"], seqs[1]) == {"acme": trees[1]["acme"]}
 
 
 def test_a_damaged_chunk_is_found_by_its_hash(store: Store) -> None:
