@@ -37,6 +37,10 @@ class Guards(_Section, frozen=True):
     breaker: bool = True
     staged: bool = True
     """Off: everything takes one wave with no gate."""
+    ceiling: bool = True
+    """More BGP prefixes announced than the ceiling are a leak."""
+    non_production: bool = True
+    """What a change does to prefixes that it does not name is held (guards.md, 10)."""
     last_site: bool = True
     """A prefix is not taken below ``min_sites`` without its owner's intent."""
     correlated: bool = True
@@ -79,13 +83,32 @@ class Breaker(_Section, frozen=True):
         Window(seconds=86400, number=400, share=1.0),
     )
     """One account's own owner; what others do to it counts as theirs and the fleet's."""
+    classes: tuple[Window, ...] = (
+        Window(seconds=60, number=8, share=0.008),
+        Window(seconds=600, number=15, share=0.015),
+        Window(seconds=3600, number=45, share=0.04),
+        Window(seconds=86400, number=170, share=0.08),
+    )
+    """One class of change (what the effects are: withdraw, unbind, …), whoever makes it."""
+    owners: tuple[Window, ...] = (
+        Window(seconds=60, number=60, share=0.05),
+        Window(seconds=600, number=200, share=0.10),
+        Window(seconds=3600, number=600, share=0.20),
+        Window(seconds=86400, number=2500, share=0.40),
+    )
+    """All that owners asked for, together: the second line for when the intent service is wrong or stolen.
+    It opens the fleet."""
     accounts: tuple[Window, ...] = (
         Window(seconds=600, number=5, share=0.01),
         Window(seconds=3600, number=15, share=0.03),
     )
     """Breadth: how many different accounts lose something that their owners did not ask for."""
+    gone_counts: Positive = 2
+    """A prefix that nobody asked to have taken below ``lanes.min_sites`` counts as so many."""
     several: Positive = 3
     """So many open scopes of one kind open the next wider scope."""
+    several_within_s: Positive = 3600
+    """They count together when they opened within so long."""
     remind_after: tuple[Positive, ...] = (300, 900, 3600)
     """Seconds after the opening at which whoever has not answered is told again, each time wider."""
 
@@ -99,6 +122,18 @@ class Lanes(_Section, frozen=True):
     drains_at_once: Positive = 1
     drain_elsewhere: Positive = 2
     """A drain needs each prefix observed at so many other sites."""
+    emergency: tuple[Window, ...] = (
+        Window(seconds=600, number=20, share=1.0),
+        Window(seconds=86400, number=60, share=1.0),
+    )
+    """What emergencies may take away: the breaker does not hold them, this does."""
+    migration: tuple[Window, ...] = (
+        Window(seconds=60, number=50, share=1.0),
+        Window(seconds=600, number=200, share=1.0),
+        Window(seconds=3600, number=600, share=1.0),
+        Window(seconds=86400, number=2500, share=1.0),
+    )
+    """How fast one account may move away; it is charged to the account, never to the fleet."""
     ceiling: Positive = 2_000_000
     """BGP prefixes that may be announced at all; more is a leak, not growth."""
 

@@ -13,17 +13,22 @@ Lane = Literal["express", "staged", "rollback", "emergency", "drain", "migration
 
 Decision = Literal["admit", "stage", "hold"]
 
+OPENING = frozenset({"budget-fleet", "budget-actor", "budget-account", "budget-class", "breadth"})
+"""The checks that open the breaker in the scope that they name; the others only hold the change-set."""
+
 
 class Finding(msgspec.Struct, frozen=True):
     """One named check that has something to say.
 
     ``check``: its name, as in docs/guards.md. ``says``: one sentence with the numbers and the remedy.
     ``scope``: the breaker's scope that it is about, such as ``actor:task:…``; empty when it is about none.
+    ``first``: when the first effect came that counts towards it, in seconds; None: this is the first one.
     """
 
     check: str
     says: str
     scope: str = ""
+    first: float | None = None
 
 
 class SiteRadius(msgspec.Struct, frozen=True):
@@ -58,6 +63,11 @@ class Verdict(msgspec.Struct, frozen=True):
     lane: Lane
     findings: tuple[Finding, ...]
     radius: Radius
+
+    @property
+    def opens(self) -> tuple[Finding, ...]:
+        """The findings that open the breaker in their scope."""
+        return tuple(f for f in self.findings if f.check in OPENING)
 
     @property
     def reason(self) -> str:

@@ -1,0 +1,172 @@
+"""A candidate in its context: the one value that all checks of an assessment look at (pure).
+
+What several checks ask of it is found once: which effects nobody asked for, which prefixes would go, which
+lane fits, which open scopes hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from controller.bgp import Prefix
+from controller.safety import breaker
+from controller.safety.effects import Effect, EffectVerb, subtractive
+from controller.safety.freeze import Freeze
+from controller.safety.intents import Intent, uncovered
+from controller.safety.policy import Policy
+from controller.safety.verdict import Lane
+from controller.safety.windows import FLEET, Entry, Ledger, Outcome, actor_scope
+
+SPECIAL: frozenset[Lane] = frozenset({"emergency", "drain", "migration"})
+"""Lanes with budgets of their own, which the breaker does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How many BGP prefixes are announced now (anywhere): by the account, by all; and how many accounts have
+    any."""
+
+    account: int
+    fleet: int
+    accounts: int = 0
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that an assessment may look at beside the effects.
+
+    ``actor``: ``ROLE:ID``. ``owner``: it acts for the account that it changes (its own token, or a
+    delegate's). ``intents``: verified already. ``lane``: the one that was asked for. ``announced``: where
+    each of the account's prefixes is announced now. ``touched``: the prefixes of the objects that the
+    change-set names, None when nobody can tell. ``pin`` and ``shrunk``: why, or empty. ``seen_at``: at how
+    many *other* sites each prefix is observed (drain). ``seen_elsewhere``: prefixes that are observed with
+    another origin, at the same length (migration). ``drains``: sites that are drained now, this one not among
+    them. ``released_by``: who decided to deploy it after it was held; empty: nobody.
+    """
+
+    policy: Policy
+    actor: str
+    owner: bool
+    account_id: str
+    numbers: Numbers
+    ledger: Ledger
+    now: float
+    intents: Sequence[Intent] = ()
+    lane: Lane | None = None
+    breaker: breaker.State = field(default_factory=breaker.State)
+    freezes: Sequence[Freeze] = ()
+    pin: str = ""
+    shrunk: str = ""
+    announced: Mapping[Prefix, Collection[str]] = field(default_factory=dict)
+    touched: AbstractSet[Prefix] | None = None
+    seen_at: Mapping[Prefix, int] = field(default_factory=dict)
+    seen_elsewhere: AbstractSet[Prefix] = frozenset()
+    drains: Collection[str] = ()
+    released_by: str = ""
+
+
+class Candidate:
+    """The effects of one change-set in their context, and what the checks ask of them."""
+
+    def __init__(self, effects: Iterable[Effect], context: Context) -> None:
+        self.context = context
+        self.effects = tuple(effects)
+        self.losses = subtractive(self.effects)
+        self.lost = frozenset(e.cidr for e in self.losses)
+
+    @cached_property
+    def uncovered(self) -> tuple[Effect, ...]:
+        """Subtractive effects that nobody asked for."""
+        return uncovered(self.context.intents, self.context.account_id, self.losses)
+
+    @cached_property
+    def unowned(self) -> frozenset[Effect]:
+        """Subtractive effects that no owner (or delegate) asked for; two operators are no owner."""
+        context = self.context
+        if context.owner and not context.policy.guards.intents:
+            return frozenset()
+        owners = [i for i in context.intents if i.authority != "operators"]
+        return frozenset(uncovered(owners, context.account_id, self.losses))
+
+    @cached_property
+    def remaining(self) -> dict[Prefix, frozenset[str]]:
+        """Where each prefix that loses a site stays announced."""
+        after = {e.cidr: set(self.context.announced.get(e.cidr, ())) for e in self.losses}
+        for effect in self.effects:
+            if effect.cidr in after and effect.verb == "announce":
+                after[effect.cidr].add(effect.site)
+        for effect in self.losses:
+            if effect.verb == "withdraw":
+                after[effect.cidr].discard(effect.site)
+        return {cidr: frozenset(sites) for cidr, sites in after.items()}
+
+    @cached_property
+    def gone(self) -> frozenset[Prefix]:
+        """Prefixes that are taken below ``min_sites``."""
+        withdrawn = {e.cidr for e in self.losses if e.verb == "withdraw"}
+        least = self.context.policy.lanes.min_sites
+        return frozenset(c for c in withdrawn if len(self.remaining[c]) < least)
+
+    @cached_property
+    def nowhere(self) -> frozenset[Prefix]:
+        """Prefixes that would be announced nowhere any more."""
+        withdrawn = {e.cidr for e in self.losses if e.verb == "withdraw"}
+        return frozenset(c for c in withdrawn if not self.remaining[c])
+
+    @cached_property
+    def lane(self) -> Lane:
+        """The lane that it goes in if nothing holds it: the one asked for, or the one that fits."""
+        context = self.context
+        if context.lane in {"rollback", *SPECIAL}:
+            return context.lane
+        if not context.policy.guards.staged or not self.effects:
+            return "express"
+        if not context.owner:
+            return "staged"
+        hit = {e.cidr for e in self.effects}
+        if not self.losses or (len(hit) <= context.policy.lanes.express_bgp_prefixes and not self.unowned):
+            return "express"
+        return "staged"
+
+    @cached_property
+    def verbs(self) -> tuple[EffectVerb, ...]:
+        """The classes of its subtractive effects."""
+        return tuple(sorted({e.verb for e in self.losses}))
+
+    @cached_property
+    def held_by(self) -> tuple[breaker.Opening, ...]:
+        """Open scopes that hold it."""
+        context = self.context
+        return breaker.holding(context.breaker, context.actor, context.account_id, self.verbs)
+
+    @property
+    def insists(self) -> bool:
+        """Whether the actor goes on although its own scope is open, and nobody has looked at that yet."""
+        mine = actor_scope(self.context.actor)
+        excused = self.context.breaker.excused.get(FLEET, ())
+        return mine in {o.scope for o in self.held_by} and mine not in excused
+
+    def entries(self, outcome: Outcome) -> tuple[Entry, ...]:
+        """Return what the ledger counts of it."""
+        context = self.context
+        where: dict[tuple[EffectVerb, Prefix], list[Effect]] = {}
+        for effect in self.losses:
+            where.setdefault((effect.verb, effect.cidr), []).append(effect)
+        return tuple(
+            Entry(
+                at=context.now,
+                actor=context.actor,
+                account_id=context.account_id,
+                verb=verb,
+                prefix=cidr,
+                sites=tuple(e.site for e in found),
+                owned=self.unowned.isdisjoint(found),
+                gone=cidr in self.gone,
+                outcome=outcome,
+                lane=self.lane,
+            )
+            for (verb, cidr), found in where.items()
+        )
