@@ -22,7 +22,16 @@ import msgspec
 import structlog
 
 from controller.logs import configure_logging
-from controller.observe.capture_protocol import Fib, FibAnswer, Request, Stats, StatsAnswer, SyncAnswer
+from controller.observe.capture_protocol import (
+    Fib,
+    FibAnswer,
+    Probe,
+    Request,
+    Stats,
+    StatsAnswer,
+    SyncAnswer,
+    Ways,
+)
 from controller.observe.capture_server import CaptureServer, Reader
 from controller.observe.conversations import Conversations
 from controller.observe.errors import CaptureStartError, ObserveError, WireError
@@ -32,6 +41,8 @@ from controller.observe.fib import FibMonitor
 from controller.observe.merge import Merge, Packet
 from controller.observe.mrt_file import MrtAppender
 from controller.observe.packet import parse_segment
+from controller.observe.probe_desk import ProbeDesk
+from controller.observe.prober import Prober
 from controller.observe.ring import BLOCK_BYTES, MIN_RING_BYTES, Ring, inside_network
 
 PARSED_AT_ONCE = 256
@@ -106,6 +117,8 @@ class Capture:
         self._index = {ring.fileno(): i for i, ring in enumerate(self._order)}
         self._merge = Merge(len(self._order))
         self._mrt = _open_mrt(config.mrt)
+        self._desk = ProbeDesk(Prober({node.name: node.netns_fd for node in config.nodes}))
+        self._epoll.register(self._desk.fileno(), select.EPOLLIN)
         self._server = CaptureServer(Path(config.socket), self._log, self._epoll, self._asked)
 
     def run(self, wake: socket.socket) -> None:
@@ -120,6 +133,8 @@ class Capture:
                 elif descriptor == wake.fileno():
                     wake.recv(64)
                     self._stop()
+                elif descriptor == self._desk.fileno():
+                    self._desk.deliver()
                 else:
                     self._server.handle(descriptor)
             if self._merge or self._questions:
@@ -134,6 +149,7 @@ class Capture:
     def close(self) -> None:
         """End in order: readers, file, rings (all at once: the kernel lets each wait)."""
         self._server.close()
+        self._desk.close()
         if self._mrt is not None:
             self._mrt.close()
         for monitor in self._monitors.values():
@@ -233,6 +249,8 @@ class Capture:
                 ]
                 lost = self._fib_lost + sum(monitor.lost for monitor in self._monitors.values())
                 reader.answer(FibAnswer(changes, lost))
+            case Probe() | Ways():
+                self._desk.take(request, reader.answer)
             case _:
                 self._questions.append((time.time_ns(), reader))
 

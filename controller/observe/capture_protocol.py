@@ -11,6 +11,7 @@ import msgspec
 from controller.bgp import Prefix
 from controller.observe.errors import CaptureGarbledError
 from controller.observe.event import CaptureStats, Event, FibChange
+from controller.observe.evidence import Fate
 
 FRAME_LIMIT = 64 << 20
 """The longest frame that a reader accepts, in bytes."""
@@ -37,7 +38,44 @@ class Fib(msgspec.Struct, frozen=True, tag_field="op", tag="fib"):
     after_ns: int = 0
 
 
-Request = Subscribe | Stats | Sync | Fib
+class Shot(msgspec.Struct, frozen=True):
+    """One probe from a node to ``address``: an ICMP echo, or a TCP SYN to ``port``.
+
+    With ``interface`` it leaves by that link, from ``source``, to ``next_hop`` on it, whatever the node's
+    routes say; without, by its routes (echo only). Sent up to ``attempts`` times, each ``wait_s`` seconds.
+    """
+
+    node: str
+    address: str
+    interface: str = ""
+    source: str = ""
+    next_hop: str = ""
+    port: int | None = None
+    hops: int = 64
+    attempts: int = 3
+    wait_s: float = 0.4
+
+
+class Probe(msgspec.Struct, frozen=True, tag_field="op", tag="probe"):
+    """Send probes, all at once, and tell what became of each."""
+
+    shots: tuple[Shot, ...]
+
+
+class WayAsked(msgspec.Struct, frozen=True):
+    """How does this node's kernel route packets to ``address``?"""
+
+    node: str
+    address: str
+
+
+class Ways(msgspec.Struct, frozen=True, tag_field="op", tag="ways"):
+    """Tell how nodes' kernels route."""
+
+    asked: tuple[WayAsked, ...]
+
+
+Request = Subscribe | Stats | Sync | Fib | Probe | Ways
 
 
 class Events(msgspec.Struct, frozen=True, tag_field="kind", tag="events"):
@@ -71,6 +109,36 @@ class FibAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="fib"):
     lost: int
 
 
+class ProbeResult(msgspec.Struct, frozen=True):
+    """What became of one probe; ``by``: the address that answered, ``microseconds`` after it was sent."""
+
+    fate: Fate
+    by: str = ""
+    why: str = ""
+    microseconds: int = 0
+
+
+class ProbeAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="probe"):
+    """The answer to ``probe``, in the order of the shots."""
+
+    results: tuple[ProbeResult, ...]
+
+
+class WayTold(msgspec.Struct, frozen=True):
+    """By which interface, to which gateway; ``local``: the node keeps the packet. ``why``: there is none."""
+
+    interface: str = ""
+    gateway: str | None = None
+    local: bool = False
+    why: str = ""
+
+
+class WaysAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="ways"):
+    """The answer to ``ways``, in the order of what was asked."""
+
+    ways: tuple[WayTold, ...]
+
+
 class LetGo(msgspec.Struct, frozen=True, tag_field="kind", tag="let-go"):
     """Events that were asked for and are no longer kept: the stream goes on ``count`` events later."""
 
@@ -84,7 +152,7 @@ class Refused(msgspec.Struct, frozen=True, tag_field="kind", tag="refused"):
     behind: bool = False
 
 
-Answer = Events | StatsAnswer | SyncAnswer | FibAnswer | LetGo | Refused
+Answer = Events | StatsAnswer | SyncAnswer | FibAnswer | ProbeAnswer | WaysAnswer | LetGo | Refused
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

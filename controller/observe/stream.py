@@ -6,7 +6,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from types import TracebackType
 from typing import Self
@@ -19,13 +19,21 @@ from controller.observe.capture_protocol import (
     FibAnswer,
     FrameBuffer,
     LetGo,
+    Probe,
+    ProbeAnswer,
+    ProbeResult,
     Refused,
     Request,
+    Shot,
     Stats,
     StatsAnswer,
     Subscribe,
     Sync,
     SyncAnswer,
+    WayAsked,
+    Ways,
+    WaysAnswer,
+    WayTold,
     decode_answer,
     encode_frame,
 )
@@ -110,6 +118,20 @@ class CaptureStream:
         if not isinstance(answer, FibAnswer):
             raise CaptureGarbledError(f"{self._path} answered fib with {type(answer).__name__}")
         return answer.changes, answer.lost
+
+    def probe(self, shots: Sequence[Shot]) -> tuple[ProbeResult, ...]:
+        """Send probes from inside nodes, and return what became of each, in order."""
+        answer = self._ask(Probe(tuple(shots)))
+        if not isinstance(answer, ProbeAnswer):
+            raise CaptureGarbledError(f"{self._path} answered probe with {type(answer).__name__}")
+        return answer.results
+
+    def ways(self, asked: Sequence[WayAsked]) -> tuple[WayTold, ...]:
+        """Return how nodes' kernels route, in the order of what was asked."""
+        answer = self._ask(Ways(tuple(asked)))
+        if not isinstance(answer, WaysAnswer):
+            raise CaptureGarbledError(f"{self._path} answered ways with {type(answer).__name__}")
+        return answer.ways
 
     def subscribe(self, after: int) -> None:
         """Ask for all events from ``after`` + 1 on, once for a connection."""
