@@ -41,15 +41,15 @@ class Fib(msgspec.Struct, frozen=True, tag_field="op", tag="fib"):
 class Shot(msgspec.Struct, frozen=True):
     """One probe from a node to ``address``: an ICMP echo, or a TCP SYN to ``port``.
 
-    With ``interface`` it leaves by that link, from ``source``, to ``next_hop`` on it, whatever the node's
-    routes say; without, by its routes (echo only). Sent up to ``attempts`` times, each ``wait_s`` seconds.
+    It leaves by ``interface``, from ``source``, to ``next_hop`` on that link, whatever the node's routes say.
+    Sent up to ``attempts`` times, each ``wait_s`` seconds.
     """
 
     node: str
     address: str
-    interface: str = ""
-    source: str = ""
-    next_hop: str = ""
+    interface: str
+    source: str
+    next_hop: str
     port: int | None = None
     hops: int = 64
     attempts: int = 3
@@ -125,11 +125,12 @@ class ProbeAnswer(msgspec.Struct, frozen=True, tag_field="kind", tag="probe"):
 
 
 class WayTold(msgspec.Struct, frozen=True):
-    """By which interface, to which gateway; ``local``: the node keeps the packet. ``why``: there is none."""
+    """By which interfaces, to which gateways (None: on that link itself); ``why``: there is no route.
 
-    interface: str = ""
-    gateway: str | None = None
-    local: bool = False
+    Neither: the node keeps the packets, or drops them.
+    """
+
+    hops: tuple[tuple[str, str | None], ...] = ()
     why: str = ""
 
 

@@ -45,8 +45,8 @@ class Probed(msgspec.Struct, frozen=True):
     """Two probes from ``observer`` to one address inside ``prefix``.
 
     ``through``: forced out of the link to ``site``, whatever BGP says: does the site still serve the prefix?
-    ``led``: by the observer's own routes; ``led_to``: the site at which that one arrived, None if at none.
-    ``mine``: the prefix belongs to the account whose change the gate is about.
+    ``led``: by the observer's own route, the worst of all its next hops; ``led_to``: the sites at which its
+    traffic may arrive by it. ``mine``: the prefix belongs to the account whose change the gate is about.
     """
 
     observer: str
@@ -54,7 +54,7 @@ class Probed(msgspec.Struct, frozen=True):
     prefix: Prefix
     through: Fate
     led: Fate
-    led_to: str | None = None
+    led_to: tuple[str, ...] = ()
     mine: bool = False
     why: str = ""
 

@@ -17,33 +17,37 @@ from dataclasses import dataclass
 _NEW_NEIGHBOUR, _GET_NEIGHBOUR, _NEW_ROUTE, _GET_ROUTE = 28, 30, 24, 26
 _REQUEST, _DUMP = 1, 0x300
 _ERROR, _DONE = 2, 3
-_DESTINATION, _OUT, _GATEWAY, _VIA = 1, 4, 5, 18
+_DESTINATION, _OUT, _GATEWAY, _MULTIPATH, _VIA = 1, 4, 5, 9, 18
 _NEIGHBOUR_ADDRESS, _LINK_ADDRESS = 1, 2
 _KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # reachable, stale, delay, probe, permanent
-_LOCAL = 2
+_UNICAST = 1
+_FIB_MATCH = 0x2000  # the whole route, and not the one next hop that this question would take
 _HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=BBBBBBBBI")
+_NEXT_HOP = struct.Struct("=HBBi")
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Where a kernel sends packets to an address; ``interface`` empty and ``local``: it keeps them."""
+class Hop:
+    """One next hop: out of ``interface``, to ``gateway``; None: the destination is on that link itself."""
 
     interface: str
     gateway: str | None
-    local: bool = False
 
 
-def way_to(address: str) -> Way | None:
-    """Return how packets to ``address`` leave this namespace; None: there is no route. Raises OSError."""
+def way_to(address: str) -> tuple[Hop, ...] | None:
+    """Return all next hops of the route that packets to ``address`` take here; None: there is none.
+
+    Empty: the namespace keeps the packets itself, or drops them. Raises OSError.
+    """
     packed = ipaddress.ip_address(address).packed
     family = socket.AF_INET6 if len(packed) == 16 else socket.AF_INET
-    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + _attribute(_DESTINATION, packed)
-    for kind, answer in _ask(_GET_ROUTE, 0, body):
+    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
+    for kind, answer in _ask(_GET_ROUTE, 0, body + _attribute(_DESTINATION, packed)):
         if kind == _NEW_ROUTE:
-            return _way(answer)
+            return tuple(_hops(answer))
     return None
 
 
@@ -64,14 +68,24 @@ def link_address(address: str, interface: str) -> bytes | None:
     return found
 
 
-def _way(answer: bytes) -> Way:
-    kind = _ROUTE.unpack_from(answer)[7]
+def _hops(answer: bytes) -> Iterator[Hop]:
+    if _ROUTE.unpack_from(answer)[7] != _UNICAST:
+        return
     values = dict(_attributes(answer[_ROUTE.size :]))
-    if kind == _LOCAL:
-        return Way("", None, local=True)
-    interface = socket.if_indextoname(struct.unpack("=I", values[_OUT])[0]) if _OUT in values else ""
+    if _OUT in values:
+        yield _hop(struct.unpack("=I", values[_OUT])[0], values)
+    several, at = values.get(_MULTIPATH, b""), 0
+    while at + _NEXT_HOP.size <= len(several):
+        size, _, _, index = _NEXT_HOP.unpack_from(several, at)
+        if size < _NEXT_HOP.size:
+            return
+        yield _hop(index, dict(_attributes(several[at + _NEXT_HOP.size : at + size])))
+        at += (size + 3) & ~3
+
+
+def _hop(index: int, values: dict[int, bytes]) -> Hop:
     gateway = values.get(_GATEWAY) or values.get(_VIA, b"")[2:]
-    return Way(interface, str(ipaddress.ip_address(gateway)) if gateway else None)
+    return Hop(socket.if_indextoname(index), str(ipaddress.ip_address(gateway)) if gateway else None)
 
 
 def _ask(kind: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,8 +1,8 @@
 """Sends probes from inside routers' network namespaces (the capture process holds descriptors of them).
 
-A probe *through* a link is a whole packet handed to that link with the next hop's link-layer address: no
-route has a say in it. Its reply is read from the same link. One that follows the routes is sent by the
-kernel. Both are tried again while nothing comes back.
+A probe is a whole packet handed to one link with the next hop's link-layer address: no route has a say in it,
+unless whoever asks has had the kernel name link and next hop. Its reply is read from the same link. It is
+sent again while nothing comes back.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import secrets
 import select
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,6 @@ from controller.observe.probe_packets import (
     Reply,
     echo,
     packet,
-    read_icmp,
     read_packet,
     syn,
 )
@@ -78,8 +78,8 @@ class Prober:
         except (OSError, CaptureStartError, KeyError) as error:
             return WayTold(why=_text(error))
         if way is None:
-            return WayTold(why="no route")
-        return WayTold(way.interface, way.gateway, way.local)
+            return WayTold(why=f"{asked.node} has no route to {asked.address}")
+        return WayTold(tuple((hop.interface, hop.gateway) for hop in way))
 
     def _namespace(self, node: str) -> int:
         return self._namespaces[node]
@@ -88,7 +88,7 @@ class Prober:
         first = members[0][1]
         try:
             with inside_network(self._namespace(first.node)):
-                volley: _Volley = _Through(first) if first.interface else _Led(first)
+                volley = _Volley(first)
         except (OSError, CaptureStartError, KeyError) as error:
             why = f"{first.node}: {_text(error)}"
             return {at: ProbeResult("unsent", why=why) for at, _ in members}
@@ -97,24 +97,38 @@ class Prober:
 
 
 class _Volley:
-    """Probes that share their sockets."""
+    """Probes that leave by the same link to the same next hop, and share a socket on it."""
 
     def __init__(self, first: Shot) -> None:
-        self.identifier = secrets.randbelow(1 << 16)
-        self.six = ":" in first.address
-        self.sockets: list[socket.socket] = []
+        self._identifier = secrets.randbelow(1 << 16)
+        self._six = ":" in first.address
+        self._interface = first.interface
+        self._ethertype = _ETHERTYPES[6 if self._six else 4]
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+        try:
+            self._socket.bind((first.interface, self._ethertype))
+            self._socket.setblocking(False)
+            self._link_address = _resolve(first.next_hop, first.interface)
+        except OSError:
+            self._socket.close()
+            raise
 
     def close(self) -> None:
-        for sock in self.sockets:
-            sock.close()
+        self._socket.close()
 
-    def send(self, mark: int, shot: Shot) -> None:
-        """Send one; raises OSError."""
-        raise NotImplementedError
+    def _send(self, mark: int, shot: Shot) -> None:
+        if shot.port is None:
+            body = echo(shot.source, shot.address, self._identifier, mark)
+            protocol = ICMPV6 if self._six else ICMP
+        else:
+            body, protocol = syn(shot.source, shot.address, mark, shot.port), TCP
+        whole = packet(shot.source, shot.address, protocol, body, shot.hops)
+        self._socket.sendto(whole, (self._interface, self._ethertype, 0, 0, self._link_address))
 
-    def read(self, sock: socket.socket) -> Reply | None:
-        """Return what is there to read, if it is about one of ours."""
-        raise NotImplementedError
+    def _read(self) -> Reply | None:
+        with contextlib.suppress(BlockingIOError):
+            return read_packet(self._socket.recv(2048), self._identifier)
+        return None
 
     def fire(self, members: list[tuple[int, Shot]]) -> dict[int, ProbeResult]:
         """Send all, again and again while some are not answered."""
@@ -127,9 +141,9 @@ class _Volley:
                 if at in results:
                     continue
                 try:
-                    self.send(_FIRST_PORT + at, shot)
-                except OSError as error:
-                    results[at] = _unsendable(shot, error)
+                    self._send(_FIRST_PORT + at, shot)
+                except (OSError, ValueError, struct.error) as error:
+                    results[at] = ProbeResult("unsent", why=f"{shot.node}: {_text(error)}")
             self._await(results, targets, sent_ns, first.wait_s)
             if len(results) == len(members):
                 break
@@ -140,82 +154,16 @@ class _Volley:
         self, results: dict[int, ProbeResult], targets: Mapping[int, str], sent_ns: int, wait_s: float
     ) -> None:
         poll = select.poll()
-        by_descriptor = {sock.fileno(): sock for sock in self.sockets}
-        for descriptor in by_descriptor:
-            poll.register(descriptor, select.POLLIN)
+        poll.register(self._socket, select.POLLIN)
         ends = time.monotonic() + wait_s
         while len(results) < len(targets) and (left := ends - time.monotonic()) > 0:
-            for descriptor, _ in poll.poll(left * 1000):
-                reply = self.read(by_descriptor[descriptor])
+            for _ in poll.poll(left * 1000):
+                reply = self._read()
                 at = None if reply is None else reply.mark - _FIRST_PORT
                 if reply is None or at is None or targets.get(at) != reply.target or at in results:
                     continue
                 microseconds = (time.monotonic_ns() - sent_ns) // 1000
                 results[at] = ProbeResult(reply.fate, reply.by, reply.why, microseconds)
-
-
-class _Through(_Volley):
-    """By one link, to one next hop on it, whatever the routes say."""
-
-    def __init__(self, first: Shot) -> None:
-        super().__init__(first)
-        self._ethertype = _ETHERTYPES[6 if self.six else 4]
-        self._interface = first.interface
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
-        self.sockets.append(sock)
-        try:
-            sock.bind((first.interface, self._ethertype))
-            sock.setblocking(False)
-            self._link_address = _resolve(first.next_hop, first.interface)
-        except OSError:
-            sock.close()
-            raise
-
-    def send(self, mark: int, shot: Shot) -> None:
-        if shot.port is None:
-            body = echo(shot.source, shot.address, self.identifier, mark)
-            whole = packet(shot.source, shot.address, ICMPV6 if self.six else ICMP, body, shot.hops)
-        else:
-            body = syn(shot.source, shot.address, mark, shot.port)
-            whole = packet(shot.source, shot.address, TCP, body, shot.hops)
-        self.sockets[0].sendto(whole, (self._interface, self._ethertype, 0, 0, self._link_address))
-
-    def read(self, sock: socket.socket) -> Reply | None:
-        with contextlib.suppress(BlockingIOError):
-            return read_packet(sock.recv(2048), self.identifier)
-        return None
-
-
-class _Led(_Volley):
-    """By the node's own routes."""
-
-    def __init__(self, first: Shot) -> None:
-        super().__init__(first)
-        family = socket.AF_INET6 if self.six else socket.AF_INET
-        protocol = ICMPV6 if self.six else ICMP
-        flags = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        sock = socket.socket(family, flags, protocol)
-        self.sockets.append(sock)
-        if self.six:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, first.hops)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, first.hops)
-
-    def send(self, mark: int, shot: Shot) -> None:
-        # The kernel makes the checksum of ICMPv6, whose source only it knows.
-        body = echo("::" if self.six else "0.0.0.0", shot.address, self.identifier, mark)
-        self.sockets[0].sendto(body, (shot.address, 0))
-
-    def read(self, sock: socket.socket) -> Reply | None:
-        try:
-            data, (by, *_) = sock.recvfrom(2048)
-        except BlockingIOError:
-            return None
-        return (
-            read_icmp(data, by.partition("%")[0], self.identifier)
-            if self.six
-            else read_packet(data, self.identifier)
-        )
 
 
 def _resolve(next_hop: str, interface: str) -> bytes:
@@ -232,13 +180,6 @@ def _resolve(next_hop: str, interface: str) -> bytes:
             sock.sendto(b"", (next_hop, 9))
         select.select([], [], [], 0.02)
     return found
-
-
-def _unsendable(shot: Shot, error: OSError) -> ProbeResult:
-    """Without a route a packet gets nowhere, which is an answer; anything else says nothing of the target."""
-    if not shot.interface and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
-        return ProbeResult("unreachable", why=f"{shot.node} has no route to {shot.address}")
-    return ProbeResult("unsent", why=f"{shot.node}: {_text(error)}")
 
 
 def _text(error: Exception) -> str:

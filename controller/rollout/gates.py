@@ -93,7 +93,7 @@ def baseline(question: GateQuestion, policy: Policy, now: Moment) -> GateAnswer:
     for site in question.changed:
         parts.append(_own_baseline(question, policy, now, site))
         carried = sorted(
-            {p.prefix for p in now.probes_of(site) if p.prefix in question.unasked and p.led_to == site}
+            {p.prefix for p in now.probes_of(site) if p.prefix in question.unasked and site in p.led_to}
         )
         if carried:
             parts.append(

@@ -18,7 +18,7 @@ from controller.snapshots.model import BgpPrefixObject
 SHRUNK = 0.5
 """An observer that tells of less than this share of what it told before is not believed (guards.md, 7)."""
 SHRUNK_FLOOR = 6
-"""Of fewer routes than this nobody can tell a shrunken source from a small change."""
+"""Of fewer routes than this nobody can tell a shrunken source from a small change, unless none is left."""
 NAMED = 5
 
 
@@ -112,7 +112,8 @@ def _broken(sight: Sight, before: Sight | None, *, shrinkage: bool) -> str:
         return f"{sight.observer}: {sight.why}"
     if not shrinkage or sight.state != "told" or before is None or before.state != "told":
         return ""
-    if before.total >= SHRUNK_FLOOR and sight.total < SHRUNK * before.total:
+    few = before.total < SHRUNK_FLOOR
+    if sight.total == 0 < before.total or (not few and sight.total < SHRUNK * before.total):
         return f"{sight.observer} has shrunk: {sight.total} routes, {before.total} before"
     return ""
 
@@ -193,7 +194,7 @@ def _probed(site: str, prefix: Prefix, bgp: BgpPrefixObject | None, rows: list[P
         if 2 * answers <= len(rows):
             return Says.LATE, f"{prefix} answers {answers} of {len(rows)} probes through {site}"
         return Says.GOOD, f"{prefix} answers {answers} of {len(rows)} probes through {site}"
-    carried = [r.observer for r in rows if r.led_to == site]
+    carried = [r.observer for r in rows if site in r.led_to]
     if carried:
         return Says.LATE, f"{prefix} still carries traffic to {site} from {named(carried)}"
     return Says.GOOD, f"{prefix} carries no traffic to {site}"
@@ -208,7 +209,7 @@ def _unreached(scene: Scene, now: list[Probed]) -> list[tuple[Says, str]]:
             continue
         rows = [r for r in now if r.prefix == prefix and (r.observer, prefix) in before]
         cut = [r.observer for r in rows if r.led not in ("answered", "unsent")]
-        if cut and 2 * len(cut) >= len(rows):
+        if 2 * len(cut) > len(rows):
             found.append((Says.LATE, f"{prefix} is not reached any more from {named(cut)}"))
     return found
 

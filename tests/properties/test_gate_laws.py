@@ -56,7 +56,7 @@ class World:
                 s,
                 p,
                 "answered" if p in self.serves.get(s, r) else "timed-out",
-                s if p in self.carries.get(s, r) else None,
+                *([s] if p in self.carries.get(s, r) else []),
             )
             for o in OBSERVERS
             for s, r in self.routes.items()
@@ -66,7 +66,7 @@ class World:
         return Moment(words, sights, probes, frozenset(kinds))
 
 
-def probed(observer: str, site: str, prefix: Prefix, through: Fate, led_to: str | None) -> Probed:
+def probed(observer: str, site: str, prefix: Prefix, through: Fate, *led_to: str) -> Probed:
     return Probed(observer, site, prefix, through, "answered", led_to, mine=prefix == MINE)
 
 
@@ -316,10 +316,10 @@ def damage(moment: Moment, sights: list[int], probes: list[int]) -> Moment:
         5: lambda s: msgspec.structs.replace(s, holds={p: v for p, v in s.holds.items() if p != OTHERS[0]}),
     }
     tried = {
-        0: lambda p: msgspec.structs.replace(p, through="unsent", led="unsent", led_to=None),
+        0: lambda p: msgspec.structs.replace(p, through="unsent", led="unsent", led_to=()),
         1: lambda p: msgspec.structs.replace(p, through="timed-out"),
-        2: lambda p: msgspec.structs.replace(p, led="looped", led_to=None),
-        3: lambda p: msgspec.structs.replace(p, led_to=p.site),
+        2: lambda p: msgspec.structs.replace(p, led="looped", led_to=()),
+        3: lambda p: msgspec.structs.replace(p, led_to=(p.site,)),
     }
     return msgspec.structs.replace(
         moment,
@@ -352,7 +352,7 @@ def worse(draw: st.DrawFn, moment: Moment, *, announce: bool) -> Moment:
         )
     elif what == "probe" and probes:
         at = draw(st.integers(0, len(probes) - 1))
-        to = probes[at].site if not announce else probes[at].led_to
+        to = (probes[at].site,) if not announce else probes[at].led_to
         probes[at] = msgspec.structs.replace(
             probes[at], led_to=to, **({} if not announce else {"through": "timed-out"})
         )
@@ -418,7 +418,7 @@ def test_k_of_n_kinds_must_agree_to_pass(lost: set[Kind], k: int) -> None:
         for s in after.sights
     )
     probes = tuple(
-        msgspec.structs.replace(p, through="unsent", led="unsent", led_to=None) if "probe" in lost else p
+        msgspec.structs.replace(p, through="unsent", led="unsent", led_to=()) if "probe" in lost else p
         for p in after.probes
     )
     now = msgspec.structs.replace(after, sights=sights, probes=probes)
