@@ -7,6 +7,8 @@
 ``delivery``  what to send to a site next, and what its status says of a roll-out (pure);
 ``gatekeeper`` the seam to those who look around a wave (pure types);
 ``gates``     whether a wave is sound, by what was seen before and after (pure); ``votes``: kind by kind;
+``watchers``  the gatekeeper that looks: agents, RIBs, the wire, probes; ``baselines``: what it saw before;
+``intended``  what the operational state wants of single prefixes;
 ``backoff``   how long to wait before trying again (pure);
 ``records``   roll-outs, sites and their trees in the database;
 ``site``      follows one site: long-polls its status, delivers what it lacks;

@@ -223,6 +223,26 @@ def test_a_withdrawal_that_nobody_asked_for_is_held_while_traffic_comes_through_
         assert asked.ask("baseline", wave(V4, announce=False)).outcome == "pass"
 
 
+def test_ribs_that_answer_empty_are_an_error(herald_lab: LabFactory) -> None:
+    lab = herald_lab(TOPOLOGY)
+    others_announced(lab)
+    lab.announce(V4)
+    lab.wait_for_route(V4)
+    with gate(lab) as asked:
+        down = wave(V4, announce=False, late=True)
+        assert asked.ask("baseline", down).outcome == "pass"
+
+        def nothing(inventory: Inventory, node: str) -> Sequence[RibRow]:
+            return []
+
+        asked.looker.close()
+        asked.looker = Looker(Path(lab.inventory.runtime) / "inventory.json", read_rib=nothing)
+        lab.announce(V4, sites=["site2"])
+        answer = asked.ask("judge", down)
+        assert answer.outcome == "error", answer
+        assert "has shrunk: 0 routes, 4 before" in answer.reason
+
+
 def test_killed_observers_are_no_data_and_never_a_loss(herald_lab: LabFactory) -> None:
     lab = herald_lab(TOPOLOGY)
     others_announced(lab)
@@ -252,23 +272,3 @@ def test_killed_observers_are_no_data_and_never_a_loss(herald_lab: LabFactory) -
         restored = asked.ask("judge", up)
         assert restored.outcome == "pass", restored
         assert "goes on by its machines' acknowledgements and Adj-RIB-Out" in restored.reason
-
-
-def test_ribs_that_answer_empty_are_an_error(herald_lab: LabFactory) -> None:
-    lab = herald_lab(TOPOLOGY)
-    others_announced(lab)
-    lab.announce(V4)
-    lab.wait_for_route(V4)
-    with gate(lab) as asked:
-        down = wave(V4, announce=False, late=True)
-        assert asked.ask("baseline", down).outcome == "pass"
-
-        def nothing(inventory: Inventory, node: str) -> Sequence[RibRow]:
-            return []
-
-        asked.looker.close()
-        asked.looker = Looker(Path(lab.inventory.runtime) / "inventory.json", read_rib=nothing)
-        lab.announce(V4, sites=["site2"])
-        answer = asked.ask("judge", down)
-        assert answer.outcome == "error", answer
-        assert "has shrunk: 0 routes, 4 before" in answer.reason

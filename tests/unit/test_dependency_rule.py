@@ -90,6 +90,8 @@ PURE = [
     "controller/agent/commands.py",
     "controller/observe/evidence.py",
     "controller/observe/visibility.py",
+    "controller/observe/adjacencies.py",
+    "controller/observe/probe_packets.py",
     "controller/observe/event.py",
     "controller/observe/rib.py",
     "controller/observe/bgp_message.py",
