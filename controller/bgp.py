@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import NewType
 
 from controller.errors import HeraldError
@@ -44,6 +45,7 @@ class Family(Enum):
         return 24 if self is Family.IPV4 else 48
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_prefix(text: str) -> Prefix:
     """Return ``text`` as a canonical prefix.
 
@@ -70,16 +72,21 @@ def family_of(prefix: Prefix) -> Family:
 
 def prefix_key(prefix: Prefix) -> tuple[int, int, int]:
     """Return a sort key: IPv4 before IPv6, by address, then shorter before longer."""
-    network = ipaddress.ip_network(prefix)
-    return (network.version, int(network.network_address), network.prefixlen)
+    version, first, _, length = _span(prefix)
+    return (version, first, length)
 
 
 def covers(outer: Prefix, inner: Prefix) -> bool:
     """Tell whether ``inner`` lies in ``outer`` (equal prefixes cover each other)."""
-    a, b = ipaddress.ip_network(outer), ipaddress.ip_network(inner)
-    if isinstance(a, ipaddress.IPv4Network):
-        return isinstance(b, ipaddress.IPv4Network) and b.subnet_of(a)
-    return isinstance(b, ipaddress.IPv6Network) and b.subnet_of(a)
+    a, b = _span(outer), _span(inner)
+    return a[0] == b[0] and a[1] <= b[1] and b[2] <= a[2]
+
+
+@lru_cache(maxsize=1 << 16)
+def _span(prefix: Prefix) -> tuple[int, int, int, int]:
+    """Return version, first and last address, and length; the same few prefixes are asked for."""
+    network = ipaddress.ip_network(prefix)
+    return (network.version, int(network.network_address), int(network.broadcast_address), network.prefixlen)
 
 
 @dataclass(frozen=True, slots=True, order=True)

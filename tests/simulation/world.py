@@ -1,0 +1,352 @@
+"""A whole history: everything that there is, and the operations that it is made of.
+
+Each operation takes one number, whose bits say to whom it happens and where it is interrupted; so a history
+is a list of (operation, number), whoever draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.agent.journal_records import encode_record
+from controller.bgp import Prefix
+from controller.safety.effects import subtractive
+from controller.snapshots.compile import apply
+from controller.snapshots.model import Change, ChangeSet, SnapshotError
+from controller.transport.messages import Command
+from tests.simulation import actors
+from tests.simulation.controller import Controller
+from tests.simulation.records import Acknowledged, Calm, Fact, Refused, Withdrew, Wrote
+from tests.simulation.site import Site
+from tests.simulation.store import Store
+from tests.simulation.universe import ACCOUNTS, LATER, MACHINES, PARTS, SERVICE, SITES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What of the product is armed in a history; ``Settings()`` is all of it."""
+
+
+class World:
+    """One history. ``new`` are the facts of the operation under way; ``facts`` all that came before it."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.at = 0.0
+        self.facts: list[Fact] = []
+        self.new: list[Fact] = []
+        self.store = Store()
+        self.backup: Store | None = None
+        self.sites = {name: Site(name, self.new.append, self._withdrew) for name in SITES}
+        self.controller = Controller(self.store, self.new.append, lambda: self.at)
+        self.controller_runs = True
+        self.late: list[Command] = []
+        self.unanswered: list[tuple[ChangeSet, str]] = []
+        self.wanted: dict[str, Wrote] = {}
+        self.acknowledged: dict[str, str] = {}
+        self.highest: dict[str, int] = {}
+        self._numbers = 0
+        self.hear_all()
+
+    def take_new(self) -> list[Fact]:
+        """Return the facts since the last call; they are kept, too."""
+        taken = list(self.new)
+        self.facts += taken
+        self.new.clear()
+        return taken
+
+    # -- writes -------------------------------------------------------------------------------------
+
+    def owner_writes(self, bits: int) -> None:
+        """An owner changes something of his own; he is asked for what it takes away, and signs it."""
+        account = ACCOUNTS[(bits & 3) % 3]
+        self._write(
+            account, actors.OWNER.format(account), self._some_changes(account, bits >> 2), asked=("owner",)
+        )
+
+    def operators_write(self, bits: int) -> None:
+        """One operator, or two together."""
+        account = ACCOUNTS[(bits & 3) % 3]
+        asked = ("op1", "op2") if bits >> 2 & 1 else ()
+        self._write(account, actors.OPERATOR, self._some_changes(account, bits >> 3), asked=asked)
+
+    def task_runs_away(self, bits: int) -> None:
+        """A task takes away what nobody asked it to, as in the outage: one prefix after another."""
+        for n in range(1 + (bits & 1)):
+            account, part = ACCOUNTS[(bits >> 1) % 3], (bits >> 3 + n) & 1
+            changes = actors.toggle(account, part, False)
+            if bits >> 5 & 1:
+                changes += actors.unbind(account, part, SERVICE)
+            self._write(account, actors.TASK, changes, asked=())
+
+    def malformed_request(self, bits: int) -> None:
+        """Something that no compiler may take: it changes nothing, and the answer names what is wrong."""
+        account = ACCOUNTS[(bits & 3) % 3]
+        changes, field = actors.malformed(account, bits >> 2)
+        change_set = self._change_set(account, actors.OWNER.format(account), changes)
+        head = self.store.head[account]
+        chunk = self.controller.chunk(head)
+        try:
+            moved = apply(chunk, change_set) != chunk
+            self.new.append(Refused("", field, moved))
+        except SnapshotError as error:
+            self.new.append(Refused(str(error), field, self.store.head[account] != head))
+
+    def write_again(self, _: int) -> None:
+        """Whoever was not answered asks again, with the same key."""
+        if self.unanswered:
+            change_set, key = self.unanswered.pop(0)
+            self._send(change_set, key, lost=0)
+
+    def _some_changes(self, account: str, bits: int) -> list[Change]:
+        part, what = bits & 1, bits >> 1 & 15
+        if what < 8:
+            return actors.toggle(account, part, bool(what & 1))
+        if what < 10:
+            return actors.prepend(account, part, bits >> 5 & 1)
+        if what < 12:
+            return actors.narrow(account, part, (None, SITES[:2], SITES[1:], SITES[:1])[bits >> 5 & 3])
+        if what < 13:
+            return actors.bind(account, part, LATER)
+        if what < 14:
+            return actors.unbind(account, part, LATER)
+        return actors.toggle(account, 0, bool(what & 1)) + actors.toggle(account, 1, bool(what & 1))
+
+    def _change_set(
+        self, account: str, actor: str, changes: list[Change], intents: tuple[str, ...] = ()
+    ) -> ChangeSet:
+        self._numbers += 1
+        return ChangeSet(
+            f"cs{self._numbers}", account, actor, "a history", f"{self.at}", tuple(changes), intents
+        )
+
+    def _write(self, account: str, actor: str, changes: list[Change], *, asked: tuple[str, ...]) -> None:
+        change_set = self._change_set(account, actor, changes)
+        head = self.store.head[account]
+        chunk = self.controller.chunk(head)
+        # What it takes away from what is operational, and from what stands before it in the queue.
+        found = set(actors.taken_away(chunk, change_set.changes)[0])
+        for row in self.store.change_sets.values():
+            if row.state == "queued" and row.change_set.account_id == account:
+                chunk = actors.taken_away(chunk, row.change_set.changes)[1]
+        found |= set(actors.taken_away(chunk, change_set.changes)[0])
+        wanted = frozenset(found) if asked else frozenset()
+        intents = actors.intents_for(account, wanted, head, self.at, asked) if wanted else ()
+        change_set = ChangeSet(
+            change_set.id, account, actor, change_set.reason, change_set.at, change_set.changes, intents
+        )
+        self.wanted[change_set.id] = wrote = Wrote(change_set, f"key-{change_set.id}", wanted)
+        self._send(change_set, wrote.key, lost=self._numbers * 7 % 16)
+
+    def _send(self, change_set: ChangeSet, key: str, *, lost: int) -> None:
+        """Send a write: it may get lost on its way (1), and so may its answer (2)."""
+        if not self.controller_runs or lost == 1:
+            self.unanswered.append((change_set, key))
+            return
+        fresh = key not in self.store.keys
+        id_ = self.store.write(change_set, key)
+        if fresh:
+            self.new.append(self.wanted[id_])
+        if lost == 2:
+            self.unanswered.append((change_set, key))
+        else:
+            self.acknowledged[key] = id_
+            self.new.append(Acknowledged(key, id_))
+
+    # -- the controller -----------------------------------------------------------------------------
+
+    def admit(self, _: int = 0) -> None:
+        if self.controller_runs:
+            self.controller.admit()
+
+    def hear(self, bits: int) -> None:
+        """Ask a site for its status; the answer may be lost."""
+        if self.controller_runs:
+            site = self._site(bits)
+            self.controller.hear(site.name, None if bits >> 4 & 15 == 0 else site.status())
+
+    def hear_all(self) -> None:
+        for site in self.sites.values():
+            self.controller.hear(site.name, site.status())
+
+    def deliver(self, bits: int) -> None:
+        """Send a site what it lacks. The request may be lost, late, or come twice; the answer may be lost."""
+        if not self.controller_runs:
+            return
+        site = self._site(bits)
+        command = self.controller.next_command(site.name, bits >> 2 & 3)
+        if command is None:
+            return
+        fate = bits >> 4 & 15
+        if fate < 2:
+            self.late += [command] * fate
+            self.controller.hear(site.name, None)
+            return
+        receipt = site.command(command)
+        if fate == 3:
+            self.late.append(command)
+        if receipt is None or fate == 2:
+            self.controller.hear(site.name, None)
+        else:
+            self.controller.answered(command, receipt)
+            if receipt.outcome in ("stale", "conflict"):
+                self.controller.hear(site.name, site.status())
+
+    def late_arrival(self, bits: int) -> None:
+        """A command arrives that was sent long ago; nobody waits for its answer any more."""
+        if self.late:
+            command = self.late.pop(bits % len(self.late))
+            self.sites[command.site].command(command)
+
+    def whole_change(self, bits: int) -> None:
+        """Let the controller and two or three sites do all that is to be done, as on most days."""
+        self.admit()
+        for n, _name in enumerate(SITES):
+            if bits >> n & 1:
+                self.hear(n | 1 << 4)
+                self.deliver(n | 4 << 4)
+                self.site_goes_on(n | (15 << 2))
+                self.hear(n | 1 << 4)
+
+    def controller_crashes(self, bits: int) -> None:
+        """It forgets all but its store; it may stay away for a while."""
+        self.controller_runs = bool(bits & 3)
+        self.controller = Controller(self.store, self.new.append, lambda: self.at)
+
+    def controller_returns(self, _: int = 0) -> None:
+        self.controller_runs = True
+
+    # -- sites --------------------------------------------------------------------------------------
+
+    def site_goes_on(self, bits: int) -> None:
+        """Let a site do a round of its work; four bits say which parts of it happen."""
+        site = self._site(bits)
+        parts = bits >> 2
+        if not site.agent_runs or site.fault:
+            return
+        if parts & 1:
+            site.attach()
+        for n, name in enumerate(MACHINES):
+            if parts & 2:
+                site.machine_round(name, upto=3 if parts & 16 == 0 or n else parts >> 6 & 3)
+        if parts & 4:
+            site.begin_set()
+        if parts & 8:
+            site.carry_out(-1 if parts & 32 == 0 else parts >> 8 & 255)
+
+    def machine_round(self, bits: int) -> None:
+        site = self._site(bits)
+        if site.agent_runs and not site.fault:
+            site.machine_round(MACHINES[bits >> 2 & 1], upto=bits >> 3 & 3, answer_lost=bool(bits >> 5 & 1))
+
+    def machine_stops(self, bits: int) -> None:
+        self._site(bits).machines[MACHINES[bits >> 2 & 1]].runs = False
+
+    def machine_returns(self, bits: int) -> None:
+        for machine in self._site(bits).machines.values():
+            machine.runs = True
+
+    def agent_crashes(self, bits: int) -> None:
+        """It begins anew from its journal, whose last record may be cut short; or it stays away."""
+        site = self._site(bits)
+        if bits >> 2 & 1:
+            torn = encode_record(site.state.records()[0])[: bits >> 4 & 31] if bits >> 3 & 1 else b""
+            site.start_agent(torn=torn)
+        else:
+            site.stop_agent()
+
+    def agent_returns(self, bits: int) -> None:
+        site = self._site(bits)
+        if not site.agent_runs:
+            site.start_agent()
+
+    def speaker_link_lost(self, bits: int) -> None:
+        self._site(bits).lose_speaker_link()
+
+    def speaker_restarts(self, bits: int) -> None:
+        self._site(bits).restart_speaker()
+
+    def _site(self, bits: int) -> Site:
+        return self.sites[SITES[(bits & 3) % 3]]
+
+    def _withdrew(self, site: Site, prefix: Prefix) -> None:
+        held = next((h for a, h in site.state.accounts.items() if prefix in PARTS[a]), None)
+        others = frozenset(s.name for s in self.sites.values() if prefix in s.rib)
+        self.new.append(Withdrew(site.name, prefix, self.at, held.rollout_id if held else None, others))
+
+    # -- time and copies ----------------------------------------------------------------------------
+
+    def time_passes(self, bits: int) -> None:
+        self.at += (0.5, 5.0, 40.0, 400.0)[bits & 3]
+        if self.controller_runs:
+            self.controller.deadlines()
+
+    def back_up(self, _: int) -> None:
+        self.backup = self.store.copy()
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def let_all_go_on(self, _: int = 0) -> None:
+        """Everything works from now on, for as long as it takes."""
+        self.late.clear()
+        self.controller_runs = True
+        while self.unanswered:
+            self.write_again(0)
+        for site in self.sites.values():
+            if not site.agent_runs:
+                site.start_agent()
+            for machine in site.machines.values():
+                machine.runs = True
+        for _ in range(12):
+            moved = False
+            self.hear_all()
+            while self.store.queued() is not None:
+                self.controller.admit()
+                moved = True
+            for n, name in enumerate(SITES):
+                for _command in range(8):
+                    if self.controller.next_command(name) is None:
+                        break
+                    self.deliver(n | 4 << 4)
+                    moved = True
+                self.site_goes_on(n | 15 << 2)
+                self.site_goes_on(n | 15 << 2)
+            self.hear_all()
+            if not moved and all(
+                v.status is None or v.status.settled for v in self.controller.views.values()
+            ):
+                break
+        self.new.append(Calm())
+
+
+Operation = Callable[[World, int], None]
+
+OPERATIONS: dict[Operation, int] = {
+    World.owner_writes: 14,
+    World.operators_write: 5,
+    World.task_runs_away: 5,
+    World.malformed_request: 1,
+    World.write_again: 2,
+    World.admit: 8,
+    World.hear: 8,
+    World.deliver: 12,
+    World.late_arrival: 3,
+    World.whole_change: 10,
+    World.controller_crashes: 3,
+    World.controller_returns: 4,
+    World.site_goes_on: 16,
+    World.machine_round: 4,
+    World.machine_stops: 2,
+    World.machine_returns: 2,
+    World.agent_crashes: 4,
+    World.agent_returns: 4,
+    World.speaker_link_lost: 1,
+    World.speaker_restarts: 1,
+    World.time_passes: 6,
+}
+"""What can happen, and how often it does."""
+
+
+def effects_of(wrote: Wrote) -> tuple[str, ...]:
+    return tuple(f"{e.verb} {e.cidr} at {e.site}" for e in sorted(subtractive(wrote.wanted)))
