@@ -19,7 +19,7 @@ from controller.snapshots.model import Chunk, ChunkHash, decode_chunk
 from controller.snapshots.projection import project
 from controller.transport.errors import TransportUnreachableError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
-from controller.transport.messages import Command, MachineStatus, Receipt, SiteStatus, Waiting
+from controller.transport.messages import Command, Confirmation, MachineStatus, Receipt, SiteStatus, Waiting
 
 
 def opened() -> asyncio.Event:
@@ -39,6 +39,9 @@ class FakeAgent:
         self.chunks: dict[str, Chunk] = {}
         self.generation = 0
         self.commands: list[Command] = []
+        self.unconfirmed: dict[str, int] = {}
+        self.confirmed: list[Confirmation] = []
+        self.before: dict[str, tuple[ChunkHash | None, Chunk | None]] = {}
         self.waiting: dict[Prefix, str] = {}
         self.refuses = ""
         self.fault = ""
@@ -63,6 +66,7 @@ class FakeAgent:
     async def up(self) -> None:
         routes = [
             Route("/commands", self._commands, methods=["POST"]),
+            Route("/confirmations", self._confirmations, methods=["POST"]),
             Route("/status", self._status),
             Route("/adj-rib-out", self._adj_rib_out),
         ]
@@ -107,10 +111,36 @@ class FakeAgent:
         if self.refuses:
             return Receipt(self.site, self.generation, "refused", self.refuses, held)
         assert command.to_hash is not None and command.chunk is not None
+        self.unconfirmed.pop(command.account_id, None)
+        if command.confirm_within_s is not None:
+            self.unconfirmed[command.account_id] = command.generation
+            self.before[command.account_id] = (held, self.chunks.get(command.account_id))
         self.chunks[command.account_id] = decode_chunk(command.chunk, command.to_hash)
         self.accounts[command.account_id] = command.to_hash
         self.generation = command.generation
         return Receipt(self.site, self.generation, "accepted")
+
+    async def _confirmations(self, request: Request) -> Response:
+        return json_response(self.confirm(await read_body(request, Confirmation)))
+
+    def confirm(self, confirmation: Confirmation) -> Receipt:
+        self.confirmed.append(confirmation)
+        waits = self.unconfirmed.get(confirmation.account_id)
+        if waits != confirmation.generation:
+            return Receipt(self.site, confirmation.generation, "stale" if waits else "duplicate")
+        del self.unconfirmed[confirmation.account_id]
+        self.touch()
+        return Receipt(self.site, confirmation.generation, "accepted")
+
+    def put_back(self, account_id: str) -> None:
+        """The time of an unconfirmed command is over."""
+        del self.unconfirmed[account_id]
+        held, chunk = self.before[account_id]
+        if held is None or chunk is None:
+            del self.accounts[account_id], self.chunks[account_id]
+        else:
+            self.accounts[account_id], self.chunks[account_id] = held, chunk
+        self.touch()
 
     async def _status(self, request: Request) -> Response:
         after, wait = int(request.query_params["after"]), float(request.query_params["wait"])
@@ -138,6 +168,7 @@ class FakeAgent:
             machines=(MachineStatus("m1", True, self.generation, None),),
             waiting=waiting,
             fault=self.fault,
+            unconfirmed=dict(self.unconfirmed),
         )
 
     async def _adj_rib_out(self, _: Request) -> Response:
@@ -162,6 +193,10 @@ class MemoryLink:
         receipts = [self.agent.decide(command) for command in commands]
         self.agent.touch()
         return receipts
+
+    async def confirm(self, confirmation: Confirmation) -> Receipt:
+        self._reach()
+        return self.agent.confirm(confirmation)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         self._reach()

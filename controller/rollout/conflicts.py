@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from controller.rollout import records
 from controller.rollout.delivery import foreign_chunks
-from controller.rollout.records import Target
+from controller.rollout.tracked import Target
 from controller.snapshots import outbox
 from controller.snapshots.model import ChunkHash
 from controller.store import Store

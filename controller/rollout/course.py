@@ -33,12 +33,13 @@ class Looked(msgspec.Struct, frozen=True):
 class Course(msgspec.Struct, frozen=True):
     """How a roll-out goes, and how far it is: what is kept beside its sites. Times in seconds.
 
-    ``seen``: the wave's baseline was fit, so that it was sent. ``passed``: how many waves' gates have passed.
-    ``left``: what is left of the bake; None when there is none to wait for. ``pauses``: why it is paused, by
-    cause. ``why``: why it goes back; ``ending`` how that will be called. ``reverts``: the roll-out that this
-    one takes back; ``reverted_by``: the change-sets that take this one back. ``also``: other chunks that have
-    this change in effect, since a later change was applied on both sides of it (``rollout.rebase``);
-    ``beside``: the chunk that it means at sites which an older, gated roll-out has not reached.
+    ``touched``: the sites where it has any effect. ``seen``: the wave's baseline was fit, so it was sent.
+    ``passed``: how many waves' gates have passed. ``left``: what is left of the bake; None when there is none
+    to wait for. ``pauses``: why it is paused, by cause. ``why``: why it goes back; ``ending`` how that will
+    be called. ``reverts``: the roll-out that this one takes back; ``reverted_by``: the change-sets that take
+    this one back. ``also``: other chunks that have this change in effect, since a later change was applied on
+    both sides of it (``rollout.rebase``); ``beside``: the chunks that it means at sites which an older,
+    staged roll-out has not reached.
     """
 
     lane: str = "express"
@@ -48,6 +49,7 @@ class Course(msgspec.Struct, frozen=True):
     gate_wait_s: float = 0.0
     confirm_within_s: float | None = None
     control: tuple[str, ...] = ()
+    touched: tuple[str, ...] = ()
     seen: bool = False
     passed: int = 0
     left: float | None = None
@@ -119,6 +121,11 @@ class Rollout:
     def under_way(self) -> bool:
         """Tell whether sites are on both sides of it: some go to what it brings, others are not to yet."""
         return self.course.gated and self.state not in OVER and self.course.passed < self.waves
+
+    @property
+    def own(self) -> set[ChunkHash]:
+        """The chunks that have it in effect."""
+        return {self.to_hash, *map(ChunkHash, (*self.course.also, *self.course.beside))}
 
     @property
     def wants_look(self) -> bool:

@@ -98,8 +98,8 @@ def footprint(old: Chunk | None, new: Chunk) -> Footprint:
 
 
 def judge(
-    to_hash: ChunkHash,
-    later: Container[str],
+    own: Container[ChunkHash],
+    later: Container[ChunkHash],
     account_id: str,
     status: SiteStatus,
     *,
@@ -108,15 +108,15 @@ def judge(
     changed: Footprint,
     foreign: bool = False,
 ) -> tuple[SiteEvent, str]:
-    """Return what ``status`` says of a roll-out to ``to_hash``.
+    """Return what ``status`` says of a roll-out that is in effect with any of the chunks ``own``.
 
     ``held``: what the site has of the account (its newest receipt may be newer than the status);
     ``later``: the chunks of the account's later roll-outs; ``foreign`` as in :func:`next_move`.
     """
     if foreign and held is not None:
         return SiteEvent.CONFLICTED, Unknown(held, foreign=held in known).reason
-    if held == to_hash:
-        if status.accounts.get(account_id) != to_hash:
+    if held is not None and held in own:
+        if status.accounts.get(account_id) != held:
             return SiteEvent.ACCEPTED, ""  # the receipt is newer than the status
         return _standing(status, changed)
     if held is not None and held in later:

@@ -7,22 +7,46 @@ and goes on. Everything here runs on one event loop; the database is used from w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
 
-from controller.rollout import records
+from controller.rollout import records, reverts
+from controller.rollout.acts import Act, Done, PutAside, carry_out, reverted_by
+from controller.rollout.begin import Begun
+from controller.rollout.carried import intents_between
 from controller.rollout.conflicts import Conflicts, Settled
 from controller.rollout.course import Rollout
 from controller.rollout.delivery import Unknown, judge, next_move
-from controller.rollout.events import Conclude, DeadlinePassed, Deliver, Event, SiteHeard
+from controller.rollout.errors import RolloutOverError, UnknownRolloutError
+from controller.rollout.events import (
+    Aborted,
+    BreakerClosed,
+    BreakerOpened,
+    Conclude,
+    Confirm,
+    DeadlinePassed,
+    Deliver,
+    Event,
+    Paused,
+    Resumed,
+    Revert,
+    RevertEnded,
+    SiteHeard,
+)
+from controller.rollout.gatekeeper import Gatekeeper, NobodyLooks
+from controller.rollout.looking import Looker
 from controller.rollout.machine import step
-from controller.rollout.records import Admission, Target, Tracked
+from controller.rollout.records import Admission
 from controller.rollout.site import SiteFollower
-from controller.rollout.states import SiteEvent
+from controller.rollout.states import HANDED, OVER, RolloutState, SiteEvent, SiteState
 from controller.rollout.supervise import keep_running
+from controller.rollout.tracked import Handing, Target, Terms, Tracked, rebased
+from controller.safety.policy import Policy
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import Store
@@ -40,6 +64,8 @@ class Driver:
         store: Store,
         links: Mapping[str, SiteLink],
         *,
+        policy: Policy | None = None,
+        gatekeeper: Gatekeeper | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
@@ -51,7 +77,13 @@ class Driver:
         self._targets: dict[str, dict[str, Target]] = {}
         self._open: dict[str, Tracked] = {}
         self._order: dict[str, list[Tracked]] = {}  # by account, oldest first
-        self._unsaved: dict[str, Rollout] = {}
+        self._unsaved: dict[str, Tracked] = {}
+        self._acts: list[tuple[Tracked, Act]] = []  # to be carried out with the next write
+        self._reverting: dict[str, Tracked] = {}  # by the change-sets that take them back
+        self._revert_moved = asyncio.Event()
+        self._writing = asyncio.Lock()  # what is written, and what follows from it in memory, in one order
+        self.policy = policy or Policy()
+        self._looker = Looker(gatekeeper or NobodyLooks(), self._followed, self._step, self.terms)
         self._queue_grew = asyncio.Event()
         self._to_save = asyncio.Event()
         self._deadline_moved = asyncio.Event()
@@ -66,6 +98,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._load)
         for tracked in list(self._open.values()):
+            self._go_on_with(tracked)
             for site in tracked.rollout.sites.keys() - self.sites.keys():
                 why = f"{site} is not a site of this controller any more: start it with --site {site}=…"
                 self._step(tracked, SiteHeard(site, SiteEvent.UNREACHED, why))
@@ -76,6 +109,8 @@ class Driver:
             group.create_task(keep_running("admission", self._admit_for_ever))
             group.create_task(keep_running("recorder", self._record_for_ever))
             group.create_task(keep_running("deadlines", self._watch_deadlines))
+            group.create_task(keep_running("gates", self._looker.run))
+            group.create_task(keep_running("reverts", self._watch_reverts))
             for site, follower in self.sites.items():
                 group.create_task(keep_running(f"status of {site}", follower.follow))
                 group.create_task(keep_running(f"delivery to {site}", follower.deliver))
@@ -128,16 +163,24 @@ class Driver:
         while True:
             await self._queue_grew.wait()
             self._queue_grew.clear()
-            while admitted := await asyncio.to_thread(self._admit):
-                for admission in admitted:
-                    self._admitted(admission)
+            while await self._admit_some():
+                pass
+
+    async def _admit_some(self) -> bool:
+        async with self._writing:
+            admitted = await asyncio.to_thread(self._admit)
+            for admission in admitted:
+                self._admitted(admission)
+        return bool(admitted)
 
     def _admit(self) -> list[Admission]:
         with self.store.read() as session:
             if not records.has_queued(session):
                 return []
         with self.store.write() as session:
-            return records.admit_next(session, tuple(self.sites), self._blocked, self._clock())
+            return records.admit_next(
+                session, tuple(self.sites), self._blocked, self._clock(), terms=self.terms()
+            )
 
     def _blocked(self, account_id: str) -> str | None:
         """Say why nothing of an account can be carried out: each site that answers holds what is not ours."""
@@ -151,32 +194,103 @@ class Driver:
             whys.append(f"{follower.site}: {move.reason}")
         return "; ".join(whys) or None
 
+    def terms(self) -> Terms:
+        """On which terms change-sets become roll-outs now."""
+        statuses = {site: f.view.status for site, f in self.sites.items()}
+        return Terms(self.policy, {s: "" if t is None else t.speaker for s, t in statuses.items()})
+
     def _admitted(self, admission: Admission) -> None:
-        tracked = admission.tracked
-        if tracked is None:
+        if admission.begun is None:
             log.warning("change-set refused", change_set=admission.change_set_id, reason=admission.reason)
             self._announce(admission.change_set_id, admission.account_id)
             return
-        rollout = tracked.rollout
+        self._began(admission.begun)
+
+    def _began(self, begun: Begun) -> None:
+        """Follow a roll-out that is on disk; what it changed of others' is so in memory, too."""
+        rollout = begun.tracked.rollout
         log.info("roll-out begins", rollout=rollout.id, change_set=rollout.change_set_id,
-                 account=rollout.account_id, to=rollout.to_hash[:12])  # fmt: skip
-        self._known.add(rollout.to_hash)
-        self._track(tracked)
-        self._aim(rollout, tuple(s for s, p in rollout.sites.items() if p.wave <= rollout.wave))
+                 lane=rollout.course.lane, account=rollout.account_id, to=rollout.to_hash[:12])  # fmt: skip
+        self._known |= {rollout.to_hash, *begun.names.values(), *begun.targets.values()}
+        for other in self._order.get(rollout.account_id, ()):
+            if other.rollout.course.gated:
+                other.rollout = rebased(other.rollout, begun.names)
+                self._unsaved[other.rollout.id] = other
+                self._to_save.set()
+        self._track(begun.tracked)
+        for site, hash_ in begun.targets.items():
+            self._aim(rollout, (site,), hash_)
         self._announce(rollout.change_set_id, rollout.account_id)
         for site in rollout.sites:
             self._judge(site, rollout.account_id)
         self._deadline_moved.set()
+        self._looker.wake()
+
+    def _followed(self) -> Iterable[Tracked]:
+        return self._open.values()
 
     def _track(self, tracked: Tracked) -> None:
+        if tracked.rollout.quiet:
+            return
         self._open[tracked.rollout.id] = tracked
         self._order.setdefault(tracked.rollout.account_id, []).append(tracked)
 
-    def _aim(self, rollout: Rollout, sites: tuple[str, ...]) -> None:
+    def _aim(self, rollout: Rollout, sites: Iterable[str], hash_: ChunkHash | None) -> None:
         for site in sites:
-            if site in self.sites:
-                self._targets[site][rollout.account_id] = Target(rollout.to_hash, rollout.id)
-                self.sites[site].look_at(rollout.account_id)
+            if site not in self.sites:
+                continue
+            if hash_ is None:
+                self._targets[site].pop(rollout.account_id, None)
+            else:
+                self._targets[site][rollout.account_id] = Target(hash_, rollout.id)
+            self.sites[site].look_at(rollout.account_id)
+
+    # -- what people and the breaker wish -----------------------------------------------------------
+
+    async def pause(self, rollout_id: str, reason: str) -> None:
+        """Hand over nothing more of a roll-out; raises :class:`RolloutError`."""
+        await self._wish(rollout_id, Paused("operator", reason))
+
+    async def resume(self, rollout_id: str, reason: str, *, vouch: bool = False) -> None:
+        """Let a roll-out go on, and ask its gate again (or stand for it); raises :class:`RolloutError`."""
+        await self._wish(rollout_id, Resumed("operator", reason, vouch))
+
+    async def abort(self, rollout_id: str, reason: str) -> None:
+        """Take a roll-out back wherever it was handed over; raises :class:`RolloutError`."""
+        tracked = self._followed_one(rollout_id)
+        newer = [t.rollout.id for t in self._order.get(tracked.rollout.account_id, ()) if t.seq > tracked.seq]
+        if newer and not tracked.rollout.under_way:
+            raise RolloutOverError(
+                f"roll-out {rollout_id} is everywhere, and {newer[0]} stands on it: see herald rollback"
+            )
+        await self._wish(rollout_id, Aborted(reason))
+
+    def breaker_opened(self, scope: str, reason: str) -> None:
+        """Pause what takes something away in a scope; on the event loop."""
+        for tracked in list(self._open.values()):
+            if tracked.is_in(scope):
+                self._step(tracked, BreakerOpened(scope, reason))
+
+    def breaker_closed(self, scope: str) -> None:
+        """Let it go on."""
+        for tracked in list(self._open.values()):
+            self._step(tracked, BreakerClosed(scope))
+
+    async def _wish(self, rollout_id: str, event: Event) -> None:
+        tracked = self._followed_one(rollout_id)
+        before = tracked.rollout
+        self._step(tracked, event)
+        if tracked.rollout == before:
+            raise RolloutOverError(f"roll-out {rollout_id} is {before.state.value}: that changes nothing")
+        await self._record()
+
+    def _followed_one(self, rollout_id: str) -> Tracked:
+        found = self._open.get(rollout_id)
+        if found is None:
+            raise UnknownRolloutError(f"no roll-out {rollout_id} is under way: see herald rollouts list")
+        if found.rollout.state in OVER:
+            raise RolloutOverError(f"roll-out {rollout_id} is {found.rollout.state.value} already")
+        return found
 
     # -- what the followers ask and tell (controller.rollout.site.Book) -----------------------------
 
@@ -196,6 +310,28 @@ class Driver:
     def is_foreign(self, site: str, account_id: str) -> bool:
         """Whether the site holds the account's chunk by a command that this store never gave."""
         return account_id in self.conflicts.at(site)
+
+    def handing(self, site: str, account_id: str) -> Handing:
+        """How the account's target is handed to the site now."""
+        target = self._targets[site].get(account_id)
+        if target is None:
+            return Handing(withheld=True, final=False)
+        held = self.sites[site].held.get(account_id)
+        by = self._open.get(target.rollout_id)
+        for other in self._order.get(account_id, ()):
+            if other is not by and _is_open_at(other.rollout, site, held):
+                # Its gate is being asked just now: a change on top of it waits for the answer, no longer.
+                return Handing(withheld=True, final=False)
+        if by is None:
+            return Handing()
+        rollout, final = by.rollout, by.rollout.is_final(site)
+        way_back = rollout.course.gated and target.hash == rollout.from_hash
+        return Handing(
+            lane=rollout.course.lane,
+            confirm_within_s=None if final or way_back else rollout.course.confirm_within_s,
+            withheld=not way_back and not rollout.may_hand(site),
+            final=final and rollout.state is not RolloutState.REVERTING,
+        )
 
     async def recognise(self, status: SiteStatus) -> None:
         """Keep that a site was given commands that this store does not know; none of it is ever undone."""
@@ -226,7 +362,9 @@ class Driver:
             return
         held = self.sites[site].held.get(account_id)
         for tracked in list(self._order.get(account_id, ())):
-            if tracked.rollout.to_hash != held:
+            rollout = tracked.rollout
+            not_yet = rollout.course.gated and site not in rollout.reached
+            if held not in rollout.own and not not_yet:
                 self._step(tracked, SiteHeard(site, event, reason))
 
     async def bodies(self, hashes: Collection[ChunkHash]) -> Mapping[ChunkHash, bytes | DamagedChunkError]:
@@ -243,6 +381,18 @@ class Driver:
             return found
 
         return await asyncio.to_thread(read)
+
+    async def intents(
+        self, moves: Mapping[str, tuple[ChunkHash | None, ChunkHash]]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """What was asked for by the change-sets that lie between what a site holds and what it is to have."""
+
+        def read() -> dict[str, tuple[str, ...]]:
+            now = datetime.now(UTC)
+            with self.store.read() as session:
+                return {a: intents_between(session, a, *move, now) for a, move in moves.items()}
+
+        return await asyncio.to_thread(read) if moves else {}
 
     async def reserve(self, site: str, floor: int, count: int) -> range:
         """Generations that were never given, all above ``floor``, kept on disk."""
@@ -263,21 +413,33 @@ class Driver:
             return
         if account_id in follower.in_flight:
             return  # its answer will tell more than a status from before it
-        later: set[str] = set()
+        later: set[ChunkHash] = set()
+        beside: set[ChunkHash] = set()  # what later ones mean at sites that a staged one has not reached
         for tracked in reversed(list(self._order.get(account_id, ()))):
             rollout = tracked.rollout
+            held = follower.held.get(account_id)
             event, reason = judge(
-                rollout.to_hash,
-                later,
+                rollout.own,
+                later if rollout.under_way else later | beside,
                 account_id,
                 follower.view.status,
-                held=follower.held.get(account_id),
+                held=held,
                 known=self._known,
                 changed=tracked.footprint,
                 foreign=self.is_foreign(site, account_id),
             )
-            later.add(rollout.to_hash)
+            if event is SiteEvent.LACKING and self._has_put_back(rollout, site, follower.view.status):
+                event, reason = SiteEvent.PUT_BACK, "the agent took it back: nobody confirmed it in time"
+            later |= rollout.own - set(rollout.course.beside)
+            beside |= {ChunkHash(h) for h in rollout.course.beside}
             self._step(tracked, SiteHeard(site, event, reason))
+
+    def _has_put_back(self, rollout: Rollout, site: str, status: SiteStatus) -> bool:
+        """Tell whether a site that lacks what it had has taken it back, and not lost its journal."""
+        progress = rollout.sites.get(site)
+        if progress is None or progress.state not in HANDED or rollout.is_final(site):
+            return False
+        return status.generation >= self.sites[site].given_at(rollout.account_id)
 
     def _step(self, tracked: Tracked, event: Event) -> None:
         before = tracked.rollout
@@ -285,16 +447,96 @@ class Driver:
         if after == before:
             return
         tracked.rollout = after
-        for command in commands:
-            if isinstance(command, Deliver):
-                self._aim(after, command.sites)
-            elif isinstance(command, Conclude):
-                log.info("roll-out over", rollout=after.id, change_set=after.change_set_id,
-                         outcome=command.outcome.value, reason=command.reason)  # fmt: skip
-        self._unsaved[after.id] = after
+        self._acts += [(tracked, command) for command in commands]
+        aside = tuple(
+            site
+            for site, progress in after.sites.items()
+            if progress.state is SiteState.PUT_BACK and before.sites[site].state is not SiteState.PUT_BACK
+        )
+        if aside and after.state is RolloutState.PAUSED:
+            self._acts.append((tracked, PutAside(aside)))
+        self._unsaved[after.id] = tracked
         self._to_save.set()
+        self._moved(tracked, before)
         if after.quiet:
             self._forget(tracked)
+
+    def _moved(self, tracked: Tracked, before: Rollout) -> None:
+        """Wake whoever waits for a roll-out in its new state."""
+        after = tracked.rollout
+        if after.deadline != before.deadline:
+            self._deadline_moved.set()
+        if after.wants_look:
+            self._looker.wake()
+        if before.state is RolloutState.PAUSED and after.state is not before.state:
+            for site in after.reached:
+                if site in self.sites:
+                    self.sites[site].look_at(after.account_id)
+        if before.under_way and not after.under_way:
+            self._queue_grew.set()  # what waited behind it need not any more
+
+    def _go_on_with(self, tracked: Tracked) -> None:
+        """Take up a roll-out as it is on disk."""
+        rollout = tracked.rollout
+        for change_set in rollout.course.reverted_by:
+            self._reverting[change_set] = tracked
+        if rollout.state is RolloutState.REVERTING:
+            if not rollout.course.reverted_by:
+                self._acts.append((tracked, Revert(rollout.reached, rollout.course.why)))
+                self._to_save.set()
+            self._revert_moved.set()
+
+    def _do(self, done: Done) -> None:
+        """Do in memory what is on disk now; sites follow from that."""
+        tracked = self._open.get(done.rollout_id)
+        match done.act:
+            case Deliver(sites) | PutAside(sites):
+                if tracked is not None:
+                    tracked.began = self._clock()
+                    self._aim(tracked.rollout, sites, done.hash)
+                    for site in sites:
+                        self._judge(site, tracked.rollout.account_id)
+            case Confirm(sites):
+                for site in sites:
+                    if site in self.sites:
+                        self.sites[site].look_at(done.account_id)
+            case Revert() if tracked is not None and done.reverting is not None:
+                self._going_back(tracked, done.reverting)
+            case Conclude(outcome, reason):
+                log.info("roll-out over", rollout=done.rollout_id, outcome=outcome.value, reason=reason)
+            case _:
+                pass
+
+    def _going_back(self, tracked: Tracked, reverting: reverts.Reverting) -> None:
+        tracked.rollout = reverted_by(tracked.rollout, reverting)
+        for change_set in reverting.change_sets:
+            self._reverting[change_set] = tracked
+        if reverting.begun is not None:
+            self._began(reverting.begun)
+        if reverting.waits:
+            self._queue_grew.set()
+        if reverting.why or not reverting.change_sets:
+            self._step(tracked, RevertEnded(not reverting.why, reverting.why))
+        self._revert_moved.set()
+
+    async def _watch_reverts(self) -> NoReturn:
+        while True:
+            self._revert_moved.clear()
+            waiting = {t.rollout.id: t for t in self._reverting.values()}
+            for tracked in waiting.values():
+                ended = await asyncio.to_thread(self._end_of, tracked.rollout.course.reverted_by)
+                if ended is not None:
+                    for change_set in tracked.rollout.course.reverted_by:
+                        self._reverting.pop(change_set, None)
+                    self._step(tracked, RevertEnded(*ended))
+            with contextlib.suppress(TimeoutError):
+                # Somebody may decide about a half that is held without telling us.
+                async with asyncio.timeout(REVERTS_LOOKED_AT_S if self._reverting else None):
+                    await self._revert_moved.wait()
+
+    def _end_of(self, change_sets: Sequence[str]) -> tuple[bool, str] | None:
+        with self.store.read() as session:
+            return reverts.end_of(session, change_sets)
 
     def _forget(self, tracked: Tracked) -> None:
         rollout = tracked.rollout
@@ -330,7 +572,7 @@ class Driver:
             for site in self.sites:
                 self._targets[site] = records.targets(session, site)
             self.conflicts.load(session, self._targets)
-            for tracked in records.load_open(session):
+            for tracked in records.load_open(session, self._clock()):
                 self._track(tracked)
 
     async def _record_for_ever(self) -> NoReturn:
@@ -339,34 +581,60 @@ class Driver:
             await self._record()
 
     async def _record(self) -> None:
-        self._to_save.clear()
-        batch, self._unsaved = self._unsaved, {}
-        settled = self.conflicts.take_settled()
-        if not batch and not settled:
-            return
-        saved = False
-        try:
-            await asyncio.to_thread(self._save, batch, settled)
-            saved = True
-        finally:
-            if not saved:  # nothing is lost: newer states win, and it is tried again
-                self._unsaved = batch | self._unsaved
-                self.conflicts.put_back(settled)
-                self._to_save.set()
-        for rollout in batch.values():
+        async with self._writing:
+            self._to_save.clear()
+            batch, self._unsaved = self._unsaved, {}
+            acts, self._acts = self._acts, []
+            settled = self.conflicts.take_settled()
+            if not batch and not settled and not acts:
+                return
+            rollouts = {id_: tracked.rollout for id_, tracked in batch.items()}
+            wanted = [(tracked.rollout, act) for tracked, act in acts]
+            done: list[Done] | None = None
+            try:
+                done = await asyncio.to_thread(self._save, rollouts, wanted, settled)
+            finally:
+                if done is None:  # nothing is lost: newer states win, and it is tried again
+                    self._unsaved = batch | self._unsaved
+                    self._acts = acts + self._acts
+                    self.conflicts.put_back(settled)
+                    self._to_save.set()
+            for one in done:
+                self._do(one)
+        for rollout in rollouts.values():
             self._announce(rollout.change_set_id, rollout.account_id)
 
-    def _save(self, batch: Mapping[str, Rollout], settled: Iterable[Settled]) -> None:
+    def _save(
+        self,
+        rollouts: Mapping[str, Rollout],
+        acts: Sequence[tuple[Rollout, Act]],
+        settled: Iterable[Settled],
+    ) -> list[Done]:
         with self.store.write() as session:
-            records.save(session, batch.values())
+            done = carry_out(session, rollouts, acts, self._clock())
             for site, account_id, generation in settled:
                 records.forget_conflict(session, site, account_id, generation)
+        return done
 
     def _announce(self, change_set_id: str, account_id: str) -> None:
+        if change_set_id in self._reverting:
+            self._revert_moved.set()
         for event in self._watchers.get(change_set_id, ()):
             event.set()
         for callback in self._changed:
             callback(account_id)
+
+
+REVERTS_LOOKED_AT_S = 2.0
+"""Seconds between two looks at the change-sets that take a roll-out back."""
+
+
+def _is_open_at(rollout: Rollout, site: str, held: ChunkHash | None) -> bool:
+    """Tell whether a site holds what a roll-out brought, and is not to keep it yet."""
+    progress = rollout.sites.get(site)
+    if progress is None or rollout.is_final(site) or not rollout.under_way:
+        return False
+    return rollout.state is not RolloutState.REVERTING and site in rollout.reached and held in rollout.own
 
 
 _ANY = ChunkHash("")

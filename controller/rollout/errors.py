@@ -3,8 +3,10 @@
 ::
 
     RolloutError
+    ├── RolloutOverError        it is over, or what is asked for changes nothing any more
     ├── StoreReplacedError      an older copy of the store was restored under a running controller
     ├── UnknownChangeSetError   no change-set has that id
+    ├── UnknownRolloutError     no roll-out of that id is under way
     ├── UnknownSiteError        no site is called that
     └── WrongSiteError          the agent at a site's address says that it is another site
 """
@@ -18,12 +20,20 @@ class RolloutError(HeraldError):
     """Root of the errors of this package."""
 
 
+class RolloutOverError(RolloutError):
+    """The roll-out is over, or is already what it is asked to be."""
+
+
 class StoreReplacedError(RolloutError):
     """The store knows less than this process has written into it; nothing more is sent."""
 
 
 class UnknownChangeSetError(RolloutError):
     """No change-set has that id."""
+
+
+class UnknownRolloutError(RolloutError):
+    """No roll-out of that id is under way."""
 
 
 class UnknownSiteError(RolloutError):

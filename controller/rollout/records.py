@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from controller.rollout.begin import Begun, begin, change_set_state, decode_course
 from controller.rollout.course import Rollout, SiteProgress
 from controller.rollout.delivery import Footprint, footprint
 from controller.rollout.errors import StoreReplacedError
-from controller.rollout.events import Deliver, Started
-from controller.rollout.machine import plan, step
+from controller.rollout.rebase import Key, touched
 from controller.rollout.states import OVER, RolloutState, SiteState
 from controller.rollout.tables import (
     RolloutRow,
@@ -23,9 +23,9 @@ from controller.rollout.tables import (
     SiteRow,
     SiteTreeRow,
 )
+from controller.rollout.tracked import Behind, Bench, Target, Terms, Tracked
 from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
-from controller.snapshots.compile import candidate
 from controller.snapshots.model import ChangeSet, ChunkHash, DamagedChunkError, SnapshotError
 from controller.snapshots.tables import ChangeSetRow, ChunkRow, HeadRow
 from controller.timeline.log import note
@@ -38,30 +38,18 @@ TOLD = frozenset(SiteState) - {SiteState.PENDING, SiteState.DELIVERED}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What one site is to have of one account, and by which roll-out."""
-
-    hash: ChunkHash
-    rollout_id: str
-
-
-@dataclass(slots=True)
-class Tracked:
-    """A roll-out that is followed, with what it changes and its place in the order."""
-
-    seq: int
-    rollout: Rollout
-    footprint: Footprint
-
-
-@dataclass(frozen=True, slots=True)
 class Admission:
     """What became of one change-set: a roll-out, or a refusal that has been recorded."""
 
     change_set_id: str
     account_id: str
-    tracked: Tracked | None
+    begun: Begun | None
     reason: str = ""
+
+    @property
+    def tracked(self) -> Tracked | None:
+        """The roll-out, if one has begun."""
+        return None if self.begun is None else self.begun.tracked
 
 
 def admit_next(
@@ -70,14 +58,45 @@ def admit_next(
     blocked: Callable[[str], str | None],
     now: float,
     *,
+    terms: Terms | None = None,
     limit: int = 50,
 ) -> list[Admission]:
     """Take the oldest queued change-sets, in order: compile, record snapshot and head, begin roll-outs.
 
     ``blocked(account)`` says why nothing of an account can be carried out now, or None; ``now`` as in
-    :func:`controller.rollout.machine.step`. A change-set that does not fit is recorded as failed.
+    :func:`controller.rollout.machine.step`. A change-set that does not fit is recorded as failed. One that is
+    behind a staged roll-out stays queued, and holds up only those that touch the same objects.
     """
-    return [_admit(session, row, sites, blocked, now) for row in outbox.queued(session, limit)]
+    admitted: list[Admission] = []
+    queue = Queue()
+    for row in outbox.queued(session, MOST_QUEUED):
+        found = _admit(session, row, blocked, queue, Bench(sites, now, terms or Terms()))
+        if found is not None:
+            admitted.append(found)
+        if len(admitted) >= limit:
+            break
+    return admitted
+
+
+MOST_QUEUED = 10_000
+"""Change-sets that are looked at in one transaction, most of them behind staged roll-outs."""
+
+
+class Queue:
+    """The objects that change-sets which wait are about, by account: nothing overtakes another there."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[set[Key], str]] = {}
+
+    def behind(self, change_set: ChangeSet) -> str | None:
+        """Return why it has to wait for one that waits."""
+        keys, first = self._waiting.get(change_set.account_id, (set(), ""))
+        return f"it waits for change-set {first}" if keys & touched(change_set.changes) else None
+
+    def add(self, change_set: ChangeSet) -> None:
+        """Let later ones about the same objects wait, too."""
+        keys, _ = self._waiting.setdefault(change_set.account_id, (set(), change_set.id))
+        keys |= touched(change_set.changes)
 
 
 def has_queued(session: Session) -> bool:
@@ -88,79 +107,72 @@ def has_queued(session: Session) -> bool:
 def _admit(
     session: Session,
     row: ChangeSetRow,
-    sites: Sequence[str],
     blocked: Callable[[str], str | None],
-    now: float,
-) -> Admission:
+    queue: Queue,
+    bench: Bench,
+) -> Admission | None:
     try:
         why = blocked(row.account_id)
         if why is None:
             change_set = outbox.decode(row)
-            pinned = pins.keep_back(session, change_set, sites)
+            pinned = pins.keep_back(session, change_set, bench.sites)
             if pinned is not None:
                 outbox.move(session, row.id, "held", pinned)
                 return Admission(row.id, row.account_id, None, pinned)
-            return Admission(row.id, row.account_id, _begin(session, row, change_set, sites, now))
+            lane = change_set.lane or "express"
+            first = queue.behind(change_set)
+            found = Behind(first) if first else begin(session, change_set, lane, bench)
+            if isinstance(found, Begun):
+                return Admission(row.id, row.account_id, found)
+            queue.add(change_set)
+            outbox.move(session, row.id, "queued", found.why)
+            return None
     except SnapshotError as error:
         why = str(error)
     outbox.move(session, row.id, "failed", why)
     return Admission(row.id, row.account_id, None, why)
 
 
-def _begin(
-    session: Session, row: ChangeSetRow, change_set: ChangeSet, sites: Sequence[str], now: float
-) -> Tracked:
-    old_hash = snapshots.head_of(session, change_set.account_id)
-    old = None if old_hash is None else snapshots.chunk(session, old_hash)
-    tree = {} if old_hash is None else {change_set.account_id: old_hash}
-    found = candidate(tree, old, change_set)
-    snapshot = snapshots.commit(session, found, change_set)
-    planned = plan(uuid.uuid4().hex, row.id, row.account_id, old_hash, found.hash, waves=(tuple(sites),))
-    rollout, commands = step(planned, Started(), now)
-    stamp = datetime.now(UTC)
-    rollout_row = RolloutRow(
-        id=rollout.id,
-        change_set_id=row.id,
-        account_id=row.account_id,
-        snapshot_id=snapshot.id,
-        from_hash=rollout.from_hash,
-        to_hash=rollout.to_hash,
-        state=rollout.state.value,
-        reason=rollout.reason,
-        created_at=stamp,
-        modified_at=stamp,
-    )
-    session.add(rollout_row)
-    session.flush()
-    for name, progress in rollout.sites.items():
-        session.add(
-            RolloutSiteRow(
-                rollout_id=rollout.id, site=name, wave=progress.wave, state=progress.state.value, reason=""
-            )
-        )
-    for command in commands:
-        if isinstance(command, Deliver):
-            aim(session, rollout, command.sites)
-    outbox.move(session, row.id, _change_set_state(rollout), rollout.reason)
-    return Tracked(rollout_row.seq, rollout, footprint(old, found.chunk))
+def aim(session: Session, rollout: Rollout, sites: Iterable[str]) -> ChunkHash:
+    """Record that these sites are to have the roll-out's chunk from now on; return it.
 
-
-def aim(session: Session, rollout: Rollout, sites: Iterable[str]) -> None:
-    """Record that these sites are to have the roll-out's chunk from now on."""
+    It is the row's, not the value's: a change may have been applied on both sides meanwhile.
+    """
+    to_hash = ChunkHash(session.scalars(select(RolloutRow.to_hash).where(RolloutRow.id == rollout.id)).one())
     for site in sites:
         session.merge(
-            SiteTreeRow(site=site, account_id=rollout.account_id, hash=rollout.to_hash, rollout_id=rollout.id)
+            SiteTreeRow(site=site, account_id=rollout.account_id, hash=to_hash, rollout_id=rollout.id)
         )
+    return to_hash
 
 
-def save(session: Session, rollouts: Iterable[Rollout]) -> None:
-    """Write down how far roll-outs are; the change-set's state goes with its roll-out's."""
+def aim_back(session: Session, rollout: Rollout, sites: Iterable[str]) -> ChunkHash | None:
+    """Record that these sites are to have what was before, since they have put back by themselves."""
+    row = session.scalars(select(RolloutRow).where(RolloutRow.id == rollout.id)).one()
+    for site in sites:
+        tree = session.get(SiteTreeRow, (site, rollout.account_id))
+        if tree is None:
+            continue
+        if row.from_hash is None:
+            session.delete(tree)
+        else:
+            tree.hash, tree.rollout_id = row.from_hash, rollout.id
+    return None if row.from_hash is None else ChunkHash(row.from_hash)
+
+
+def save(session: Session, rollouts: Iterable[Rollout], at: float) -> None:
+    """Write down how far roll-outs are; the change-set's state goes with its roll-out's.
+
+    ``at``: the time now, of the clock of their deadlines.
+    """
     now = datetime.now(UTC)
     for rollout in rollouts:
         row = session.scalar(select(RolloutRow).where(RolloutRow.id == rollout.id))
         if row is None:
             continue
         row.state, row.reason, row.modified_at = rollout.state.value, rollout.reason[:REASON_LENGTH], now
+        row.wave, row.course = rollout.wave, msgspec.json.encode(rollout.course).decode()
+        row.left_s = None if rollout.deadline is None else max(0.0, rollout.deadline - at)
         for name, progress in rollout.sites.items():
             before = session.get(RolloutSiteRow, (rollout.id, name))
             if progress.state in TOLD and (before is None or before.state != progress.state.value):
@@ -174,7 +186,7 @@ def save(session: Session, rollouts: Iterable[Rollout]) -> None:
                     reason=progress.reason[:REASON_LENGTH],
                 )
             )
-        outbox.move(session, rollout.change_set_id, _change_set_state(rollout), rollout.reason)
+        outbox.move(session, rollout.change_set_id, change_set_state(rollout), rollout.reason)
 
 
 def _tell(session: Session, rollout: Rollout, site: str, progress: SiteProgress, now: datetime) -> None:
@@ -196,18 +208,17 @@ def _tell(session: Session, rollout: Rollout, site: str, progress: SiteProgress,
     )
 
 
-def _change_set_state(rollout: Rollout) -> str:
-    return rollout.state.value if rollout.state in OVER else "rolling"
+def load_open(session: Session, at: float) -> list[Tracked]:
+    """Return the roll-outs that are not over, oldest first, as they were when last recorded.
 
-
-def load_open(session: Session) -> list[Tracked]:
-    """Return the roll-outs that are not over, oldest first, as they were when last recorded."""
+    ``at``: the time now; what was left of a bake is left of it still, whatever the clock on the wall did.
+    """
     over = [state.value for state in OVER]
     rows = select(RolloutRow).where(RolloutRow.state.not_in(over)).order_by(RolloutRow.seq)
-    return [_tracked(session, row) for row in session.scalars(rows)]
+    return [_tracked(session, row, at) for row in session.scalars(rows)]
 
 
-def _tracked(session: Session, row: RolloutRow) -> Tracked:
+def _tracked(session: Session, row: RolloutRow, at: float) -> Tracked:
     sites = session.scalars(select(RolloutSiteRow).where(RolloutSiteRow.rollout_id == row.id))
     progress = {s.site: SiteProgress(SiteState(s.state), s.reason, s.wave) for s in sites}
     from_hash = None if row.from_hash is None else ChunkHash(row.from_hash)
@@ -220,9 +231,12 @@ def _tracked(session: Session, row: RolloutRow) -> Tracked:
         to_hash,
         progress,
         state=RolloutState(row.state),
-        wave=_wave_reached(session, row.id, progress),
+        wave=row.wave if row.gated else _wave_reached(session, row.id, progress),
+        deadline=at + row.left_s if row.gated and row.left_s is not None else None,
+        course=decode_course(row),
     )
-    return Tracked(row.seq, rollout, _footprint(session, from_hash, to_hash))
+    by = session.scalar(select(ChangeSetRow.actor).where(ChangeSetRow.id == row.change_set_id))
+    return Tracked(row.seq, rollout, _footprint(session, from_hash, to_hash), at, by or "")
 
 
 def _footprint(session: Session, from_hash: ChunkHash | None, to_hash: ChunkHash) -> Footprint:

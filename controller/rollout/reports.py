@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from controller.rollout.errors import UnknownChangeSetError
+from controller.rollout.begin import decode_course
+from controller.rollout.errors import UnknownChangeSetError, UnknownRolloutError
 from controller.rollout.site import SiteView
 from controller.rollout.tables import RolloutRow, RolloutSiteRow
 from controller.snapshots import store as snapshots
@@ -38,8 +39,23 @@ class ChangeSetReport(msgspec.Struct, frozen=True):
     sites: dict[str, SiteReport]
 
 
+class GateReport(msgspec.Struct, frozen=True):
+    """What those who look said of a wave: ``baseline`` before it was sent, else its gate."""
+
+    wave: int
+    baseline: bool
+    outcome: str
+    reason: str
+    evidence: dict[str, str]
+
+
 class RolloutReport(msgspec.Struct, frozen=True):
-    """``state``: planned, delivering, confirming, waiting, done or failed; times in RFC 3339 UTC."""
+    """``state``: see ``rollout.states``; times in RFC 3339 UTC.
+
+    ``waves``: sites, in the order in which they take it, of which ``passed`` have their gate behind them.
+    ``bake_left_s``: seconds, as last written down. ``reverts``, ``reverted_by``: the roll-out that this one
+    takes back, and the change-sets that take this one back.
+    """
 
     id: str
     change_set_id: str
@@ -53,6 +69,16 @@ class RolloutReport(msgspec.Struct, frozen=True):
     created_at: str
     modified_at: str
     sites: dict[str, SiteReport]
+    lane: str
+    gated: bool
+    waves: list[list[str]]
+    wave: int
+    passed: int
+    control: list[str]
+    bake_left_s: float | None
+    gates: list[GateReport]
+    reverts: str
+    reverted_by: list[str]
 
 
 class SnapshotReport(msgspec.Struct, frozen=True):
@@ -106,25 +132,58 @@ def rollouts(session: Session, account_id: str | None, limit: int) -> list[Rollo
     )
     if account_id is not None:
         wanted = wanted.where(RolloutRow.account_id == account_id)
-    rows = session.execute(wanted).all()
-    sites = _sites(session, [row.id for row, _ in rows])
-    return [
-        RolloutReport(
-            id=row.id,
-            change_set_id=row.change_set_id,
-            account_id=row.account_id,
-            snapshot_id=row.snapshot_id,
-            from_hash=row.from_hash,
-            to_hash=row.to_hash,
-            state=row.state,
-            reason=row.reason,
-            actor=actor,
-            created_at=rfc3339(row.created_at),
-            modified_at=rfc3339(row.modified_at),
-            sites=sites[row.id],
-        )
-        for row, actor in rows
-    ]
+    return _rollout_reports(session, [(row, actor) for row, actor in session.execute(wanted)])
+
+
+def rollout(session: Session, rollout_id: str) -> RolloutReport:
+    """Return the roll-out whose id begins so; raises :class:`UnknownRolloutError`."""
+    wanted = (
+        select(RolloutRow, ChangeSetRow.actor)
+        .join(ChangeSetRow, ChangeSetRow.id == RolloutRow.change_set_id)
+        .where(RolloutRow.id.startswith(rollout_id, autoescape=True))
+        .limit(2)
+    )
+    found = _rollout_reports(session, [(row, actor) for row, actor in session.execute(wanted)])
+    if len(found) != 1:
+        why = "no roll-out has" if not found else "more than one roll-out has"
+        raise UnknownRolloutError(f"{why} an id that begins with {rollout_id!r}: herald rollouts list")
+    return found[0]
+
+
+def _rollout_reports(session: Session, rows: Sequence[tuple[RolloutRow, str]]) -> list[RolloutReport]:
+    ids = [row.id for row, _ in rows]
+    sites, waves = _sites(session, ids), _waves(session, ids)
+    return [_rollout_report(row, actor, sites[row.id], waves[row.id]) for row, actor in rows]
+
+
+def _rollout_report(
+    row: RolloutRow, actor: str, sites: dict[str, SiteReport], waves: dict[int, list[str]]
+) -> RolloutReport:
+    course = decode_course(row)
+    return RolloutReport(
+        id=row.id,
+        change_set_id=row.change_set_id,
+        account_id=row.account_id,
+        snapshot_id=row.snapshot_id,
+        from_hash=row.from_hash,
+        to_hash=row.to_hash,
+        state=row.state,
+        reason=row.reason,
+        actor=actor,
+        created_at=rfc3339(row.created_at),
+        modified_at=rfc3339(row.modified_at),
+        sites=sites,
+        lane=row.lane,
+        gated=row.gated,
+        waves=[waves[n] for n in sorted(waves)],
+        wave=row.wave,
+        passed=course.passed,
+        control=list(course.control),
+        bake_left_s=row.left_s if row.state == "baking" else course.left,
+        gates=[GateReport(x.wave, x.baseline, x.outcome, x.reason, x.evidence) for x in course.looked],
+        reverts=course.reverts,
+        reverted_by=list(course.reverted_by),
+    )
 
 
 def snapshot_list(session: Session, account_id: str | None, limit: int) -> list[SnapshotReport]:
@@ -160,4 +219,12 @@ def _sites(session: Session, rollout_ids: Iterable[str]) -> dict[str, dict[str, 
     rows = select(RolloutSiteRow).where(RolloutSiteRow.rollout_id.in_(found)).order_by(RolloutSiteRow.site)
     for row in session.scalars(rows):
         found[row.rollout_id][row.site] = SiteReport(row.state, row.reason)
+    return found
+
+
+def _waves(session: Session, rollout_ids: Iterable[str]) -> dict[str, dict[int, list[str]]]:
+    found: dict[str, dict[int, list[str]]] = {id_: {} for id_ in rollout_ids}
+    rows = select(RolloutSiteRow).where(RolloutSiteRow.rollout_id.in_(found)).order_by(RolloutSiteRow.site)
+    for row in session.scalars(rows):
+        found[row.rollout_id].setdefault(row.wave, []).append(row.site)
     return found

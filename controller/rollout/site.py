@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,12 +20,12 @@ from controller.addressing.times import rfc3339
 from controller.rollout.backoff import delay_s
 from controller.rollout.delivery import Move, Unknown, next_move
 from controller.rollout.errors import WrongSiteError
-from controller.rollout.records import Target
 from controller.rollout.states import SiteEvent
+from controller.rollout.tracked import Handing, Target
 from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import StoreUnavailableError
 from controller.transport.errors import TransportError
-from controller.transport.messages import Command, Receipt, SiteStatus
+from controller.transport.messages import Command, Confirmation, Receipt, SiteStatus
 from controller.transport.protocol import SiteLink
 
 POLL_S = 10.0
@@ -96,6 +96,16 @@ class Book(Protocol):
         """The chunks' bytes, or what is wrong with them."""
         ...
 
+    def handing(self, site: str, account_id: str) -> Handing:
+        """How the account's target is handed to the site now."""
+        ...
+
+    async def intents(
+        self, moves: Mapping[str, tuple[ChunkHash | None, ChunkHash]]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """The intents that go with moves (from, to), by account."""
+        ...
+
     async def reserve(self, site: str, floor: int, count: int) -> range:
         """Generations that were never given, all above ``floor``, kept on disk."""
         ...
@@ -118,11 +128,16 @@ class SiteFollower:
         self._given = 0  # the newest generation that was journalled
         self._receipts = 0
         self._refused: dict[str, ChunkHash] = {}
+        self._generations: dict[str, int] = {}  # by account, of the newest command that was journalled
 
     def look_at(self, account_id: str) -> None:
         """Compare this account again: its target has changed."""
         self._refused.pop(account_id, None)
         self._mark(account_id)
+
+    def given_at(self, account_id: str) -> int:
+        """The generation of the account's newest command since this process began; 0 if there was none."""
+        return self._generations.get(account_id, 0)
 
     def _mark(self, account_id: str) -> None:
         self._dirty[account_id] = None
@@ -171,7 +186,7 @@ class SiteFollower:
         self.tried.set()
         self._book.heard(self.site)
         for account_id, target in self._book.targets(self.site).items():
-            if self.held.get(account_id) != target.hash:
+            if self.held.get(account_id) != target.hash or account_id in status.unconfirmed:
                 self._mark(account_id)
 
     def _lost(self, reason: str, status: SiteStatus | None = None) -> None:
@@ -211,11 +226,18 @@ class SiteFollower:
     async def _deliver_some(self) -> bool:
         """Bring the next accounts one step on; False: it did not work, and will be tried again."""
         moves: dict[str, tuple[Move, str]] = {}
+        final: list[str] = []
         for account_id in list(islice(self._dirty, COMMANDS_AT_ONCE)):
             del self._dirty[account_id]
             found = self._next(account_id)
             if found is not None:
                 moves[account_id] = found
+            elif self._may_confirm(account_id):
+                final.append(account_id)
+        if final and not await self._confirm(final):
+            for account_id in moves:
+                self._mark(account_id)
+            return False
         if not moves:
             return True
         self.in_flight = frozenset(moves)
@@ -239,6 +261,31 @@ class SiteFollower:
             await self._ask()
         return sound
 
+    def _may_confirm(self, account_id: str) -> bool:
+        """Tell whether the site waits to hear that what it holds is final, and it is."""
+        status, target = self.view.status, self._book.targets(self.site).get(account_id)
+        if status is None or target is None or account_id not in status.unconfirmed:
+            return False
+        return self.held.get(account_id) == target.hash and self._book.handing(self.site, account_id).final
+
+    async def _confirm(self, accounts: Sequence[str]) -> bool:
+        """Tell the site that what it holds of these accounts is final; False: it did not work."""
+        assert self.view.status is not None, "it says what waits"
+        unconfirmed = self.view.status.unconfirmed
+        try:
+            for account_id in accounts:
+                message = Confirmation(self.site, account_id, unconfirmed[account_id])
+                receipt = await self.link.confirm(message)
+                self._same_site(receipt.site)
+                log.info("confirmed", site=self.site, account=account_id, generation=message.generation,
+                         outcome=receipt.outcome, reason=receipt.reason)  # fmt: skip
+        except (TransportError, WrongSiteError) as error:
+            for account_id in accounts:
+                self._mark(account_id)
+            self._lost(_why(error))
+            return False
+        return True
+
     def _next(self, account_id: str) -> tuple[Move, str] | None:
         """Return what to send of an account, and by which roll-out; None: nothing."""
         target = self._book.targets(self.site).get(account_id)
@@ -249,7 +296,9 @@ class SiteFollower:
         if isinstance(move, Unknown):
             self._book.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
             return None
-        return None if move is None else (move, target.rollout_id)
+        if move is None or self._book.handing(self.site, account_id).withheld:
+            return None
+        return move, target.rollout_id
 
     async def _commands(self, moves: Mapping[str, tuple[Move, str]]) -> list[Command]:
         """Return the commands for what has a sound chunk, each with a generation of its own."""
@@ -263,6 +312,9 @@ class SiteFollower:
                 sound[account_id] = body
         if not sound:
             return []
+        steps = {a: (moves[a][0].from_hash, moves[a][0].to_hash) for a in sound}
+        carried = await self._book.intents({a: step for a, step in steps.items() if step[0] is not None})
+        handing = {account_id: self._book.handing(self.site, account_id) for account_id in sound}
         status = self.view.status
         floor = max(self._given, 0 if status is None else status.generation)
         generations = await self._book.reserve(self.site, floor, len(sound))
@@ -275,6 +327,9 @@ class SiteFollower:
                 from_hash=moves[account_id][0].from_hash,
                 to_hash=moves[account_id][0].to_hash,
                 chunk=body,
+                intents=carried.get(account_id, ()),
+                lane=handing[account_id].lane,
+                confirm_within_s=handing[account_id].confirm_within_s,
             )
             for generation, (account_id, body) in zip(generations, sound.items(), strict=True)
         ]
@@ -284,6 +339,7 @@ class SiteFollower:
         self._receipts += 1
         if receipt.outcome in ("accepted", "duplicate"):
             self._given = max(self._given, receipt.generation)
+            self._generations[account_id] = receipt.generation
             self.held[account_id] = move.to_hash
             self._book.told(self.site, account_id, SiteEvent.ACCEPTED, "")
             return True

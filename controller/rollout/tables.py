@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from controller.store import SEQ, Base, UtcDateTime
@@ -15,7 +15,11 @@ SITE = String(64)
 
 
 class RolloutRow(Base):
-    """The move of one account from one chunk to another; ``state`` as in ``rollout.machine``."""
+    """The move of one account from one chunk to another; ``state`` as in ``rollout.states``.
+
+    ``course``: :class:`controller.rollout.course.Course` as JSON. ``left_s``: the seconds left until its
+    deadline (a gate's wait, a bake) when it was written: no clock that may jump is kept.
+    """
 
     __tablename__ = "rollouts"
     __table_args__ = (Index("ix_rollouts_account", "account_id", "seq"),)
@@ -29,6 +33,11 @@ class RolloutRow(Base):
     to_hash: Mapped[str] = mapped_column(HASH, ForeignKey("chunks.hash"))
     state: Mapped[str] = mapped_column(String(12), index=True)
     reason: Mapped[str] = mapped_column(String(2000), default="")
+    lane: Mapped[str] = mapped_column(String(12), default="express")
+    gated: Mapped[bool] = mapped_column(default=False)
+    wave: Mapped[int] = mapped_column(default=0)
+    course: Mapped[str] = mapped_column(Text, default="")
+    left_s: Mapped[float | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

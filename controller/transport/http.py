@@ -17,7 +17,7 @@ from controller.transport.errors import (
     TransportRefusedError,
     TransportUnreachableError,
 )
-from controller.transport.messages import BindingAck, BindingSet, Command, Receipt, SiteStatus
+from controller.transport.messages import BindingAck, BindingSet, Command, Confirmation, Receipt, SiteStatus
 
 T = TypeVar("T")
 
@@ -92,6 +92,10 @@ class HttpSiteLink(HttpLink):
                 f"{self.name} answered {len(commands)} commands with {len(receipts)} receipts"
             )
         return receipts
+
+    async def confirm(self, confirmation: Confirmation) -> Receipt:
+        """``POST /confirmations``."""
+        return await self.call("POST", "/confirmations", Receipt, body=confirmation)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """``GET /status``."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from controller.observe.rib import RibRow
-from controller.transport.messages import BindingAck, BindingSet, Command, Receipt, SiteStatus
+from controller.transport.messages import BindingAck, BindingSet, Command, Confirmation, Receipt, SiteStatus
 
 
 class SiteLink(Protocol):
@@ -21,6 +21,13 @@ class SiteLink(Protocol):
         """Hand over commands, to be judged in this order; a receipt for each, in the same order.
 
         They come after the agent's journal is on disk.
+        """
+        ...
+
+    async def confirm(self, confirmation: Confirmation) -> Receipt:
+        """Say that an account's newest command is final; ``stale`` when it is not the newest any more.
+
+        ``duplicate``: it was final already. The receipt comes after the agent's journal is on disk.
         """
         ...
 

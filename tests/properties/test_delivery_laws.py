@@ -91,7 +91,7 @@ def status_of(chunk: Chunk, **changes: object) -> SiteStatus:
 def judged(old: Chunk, new: Chunk, status: SiteStatus) -> tuple[SiteEvent, str]:
     name = hash_chunk(encode_chunk(new))
     held = status.accounts.get("acme")
-    return judge(name, set(), "acme", status, held=held, known=NAMES, changed=footprint(old, new))
+    return judge({name}, set(), "acme", status, held=held, known=NAMES, changed=footprint(old, new))
 
 
 @given(chunks(), chunks())
@@ -128,11 +128,11 @@ def test_a_site_without_the_chunk_lacks_it_whatever_it_says(old: Chunk, new: Chu
         name = hash_chunk(encode_chunk(old))
         status = status_of(old, settled=True)
         wanted, changed = hash_chunk(encode_chunk(new)), footprint(old, new)
-        event, _ = judge(wanted, set(), "acme", status, held=name, known={name}, changed=changed)
+        event, _ = judge({wanted}, set(), "acme", status, held=name, known={name}, changed=changed)
         assert event is SiteEvent.LACKING
-        event, _ = judge(wanted, {name}, "acme", status, held=name, known={name}, changed=changed)
+        event, _ = judge({wanted}, {name}, "acme", status, held=name, known={name}, changed=changed)
         assert event is SiteEvent.OVERTAKEN
-        event, _ = judge(wanted, set(), "acme", status, held=name, known=set(), changed=changed)
+        event, _ = judge({wanted}, set(), "acme", status, held=name, known=set(), changed=changed)
         assert event is SiteEvent.CONFLICTED
 
 
