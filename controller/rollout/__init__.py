@@ -4,6 +4,8 @@
 ``events``    what happens to it, and what it wants done; ``course`` it as a value (pure);
 ``machine``   what an event makes of it (pure);
 ``waves``     which sites go first, and how long each wave bakes (pure);
+``rebase``    a change applied on both sides of a staged roll-out (pure);
+``tracked``   what the driver keeps of a roll-out (pure);
 ``delivery``  what to send to a site next, and what its status says of a roll-out (pure);
 ``gatekeeper`` the seam to those who look around a wave (pure types);
 ``gates``     whether a wave is sound, by what was seen before and after (pure); ``votes``: kind by kind;
@@ -11,6 +13,10 @@
 ``intended``  what the operational state wants of single prefixes;
 ``backoff``   how long to wait before trying again (pure);
 ``records``   roll-outs, sites and their trees in the database;
+``begin``     from a change-set that may go to its roll-out; ``reverts``: the way back of one;
+``acts``      what roll-outs want done, in the transaction that writes down how far they are;
+``carried``   which intents go with a command;
+``looking``   asks those who look for every staged roll-out that wants a look;
 ``site``      follows one site: long-polls its status, delivers what it lacks;
 ``driver``    admits change-sets in order, keeps the machines, records what they say;
 ``routes``    Herald's own HTTP routes over all that; ``view``: what the Addressing API shows of it.

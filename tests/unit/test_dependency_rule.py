@@ -46,6 +46,8 @@ PURE = [
     "controller/rollout/events.py",
     "controller/rollout/course.py",
     "controller/rollout/waves.py",
+    "controller/rollout/rebase.py",
+    "controller/rollout/tracked.py",
     "controller/rollout/delivery.py",
     "controller/addressing/rules.py",
     "controller/addressing/policy.py",
