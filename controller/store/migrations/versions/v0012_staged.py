@@ -16,7 +16,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("gated", sa.Boolean(), nullable=False, server_default=sa.false()))
         table.add_column(sa.Column("wave", sa.Integer(), nullable=False, server_default="0"))
         table.add_column(sa.Column("course", sa.Text(), nullable=False, server_default=""))
-        table.add_column(sa.Column("left_s", sa.Float(), nullable=True))
+        table.add_column(sa.Column("left_s", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
