@@ -16,8 +16,8 @@ def issuers_of(session: Session, *token_ids: str) -> dict[str, str | None]:
     wanted = set(token_ids)
     while wanted:
         rows = session.execute(select(TokenRow.id, TokenRow.issued_by).where(TokenRow.id.in_(wanted)))
-        found |= {id_: None for id_ in wanted}
-        found |= {id_: issued_by for id_, issued_by in rows}
+        found |= dict.fromkeys(wanted)
+        found |= {row.id: row.issued_by for row in rows}
         wanted = {issuer for issuer in found.values() if issuer is not None} - found.keys()
     return found
 

@@ -1,9 +1,9 @@
 """Whether two tokens are two persons (pure): SAFETY.md, 2.
 
-Nobody proves to Herald who he is but by a token, so persons are told apart by how their tokens came about. The
-first token, which nobody issued, makes the others; each token that it issued stands for a person, with all
-that descend from it. So whoever issues himself a second token is still one person, and approves nothing of
-his own; and the first token is the same person as each of them.
+Nobody proves to Herald who he is but by a token, so persons are told apart by how their tokens came about.
+The first token, which nobody issued, makes the others; each token that it issued stands for a person, with
+all that descend from it. So whoever issues himself a second token is still one person, and approves nothing
+of his own; and the first token is the same person as each of them.
 """
 
 from __future__ import annotations

@@ -87,9 +87,7 @@ class TaskApi:
         Raises :class:`PlanError` when the answer is about something else, or is not whole: a list that was
         misunderstood, or changed under the reader, is an error and never a value (SAFETY.md, 11).
         """
-        asked = [
-            (n, str(v).lower() if isinstance(v, bool) else str(v)) for n, v in selector.items() if v is not None
-        ]
+        asked = [(n, _text(v)) for n, v in selector.items() if v is not None]
         found: list[Line] = []
         total, after = None, None
         while True:
@@ -103,14 +101,26 @@ class TaskApi:
             if after is None or len(found) > MOST:
                 break
         if len(found) != total:
-            raise PlanError(f"{path} has {total} objects, and {len(found)} were read: the run ends, try again")
+            raise PlanError(f"{path} has {total} objects, and {len(found)} were read: try again")
         return found
 
 
-def deletion(prefixes: Sequence[Touched], selector: Mapping[str, object], reason: str) -> Step:
-    """Return the step that deletes exactly these prefixes; each can be brought back during its grace."""
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def deletion(prefixes: Sequence[Touched], selector: Mapping[str, object] | None, reason: str) -> Step:
+    """Return the step that deletes exactly these prefixes; each can be brought back during its grace.
+
+    ``selector``: that of the list which they are all of; None when they were not chosen by one.
+    """
     ids = [p.id for p in prefixes]
-    body = {"ids": ids, "expected_count": len(ids), "selector": dict(selector), "reason": reason}
+    body = {
+        "ids": ids,
+        "expected_count": len(ids),
+        "selector": None if selector is None else dict(selector),
+        "reason": reason,
+    }
     return Step("POST", DELETIONS, body, tuple(prefixes))
 
 

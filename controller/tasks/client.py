@@ -31,7 +31,7 @@ HTTP_OK = 200
 
 @dataclass
 class TaskClient:
-    """The calls of one run. ``holder``: who holds the run's lease. ``guarded``: the guard ``tasks`` is armed."""
+    """The calls of one run. ``holder``: who holds its lease. ``guarded``: the guard ``tasks`` is armed."""
 
     store: Store
     app: FastAPI
@@ -97,7 +97,7 @@ class TaskClient:
         if why is not None:
             await self._answered(number, None, f"not sent: {why}", [])
             raise OutsideScopeError(why)
-        asked = [*query, ("dry_run", "true")] if dry_run else list(query)
+        asked: list[tuple[str, Any]] = [*query, *([("dry_run", "true")] if dry_run else [])]
         headers = {} if key is None else {"Idempotency-Key": key}
         if method != "GET":
             headers["Herald-Reason"] = f"task {self.task.name}, run {self.run_id}"

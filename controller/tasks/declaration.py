@@ -1,8 +1,8 @@
 """What a task is (pure): a declaration, and a function that plans and does nothing else.
 
 The function is given an API that only reads (:class:`controller.tasks.api.TaskApi`) and returns a
-:class:`~controller.tasks.plan.Plan`: calls to make, each naming its objects. Whatever a task may cause is in its
-declaration: it is what its token's scopes are made from, and what each call is held against before it leaves.
+:class:`~controller.tasks.plan.Plan`: calls to make, each naming its objects. Whatever a task may cause is in
+its declaration: its token's scopes are made from it, and each call is held against it before it leaves.
 """
 
 from __future__ import annotations

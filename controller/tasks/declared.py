@@ -1,4 +1,4 @@
-"""Which tasks there are: the product's own, and those of other packages by the entry points ``herald.tasks``."""
+"""Which tasks there are: the product's own, and other packages' by the entry points ``herald.tasks``."""
 
 from __future__ import annotations
 

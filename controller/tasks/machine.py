@@ -59,7 +59,7 @@ AT_WORK = frozenset({RunState.PLANNING, RunState.CONFIRMING, RunState.CARRYING_O
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run. ``plan_hash`` and ``objects``: of its newest plan. ``approved_hash``: the plan that was approved.
+    """A run. ``plan_hash`` and ``objects``: of its newest plan; ``approved_hash``: of the approved one.
 
     ``done`` of ``steps`` have been carried out.
     """
@@ -259,7 +259,7 @@ _OF_STATE: Mapping[RunState, Mapping[type[Event], Callable[[Run, Event], Moved]]
     _S.CARRYING_OUT: {
         StepDone: _next, Refused: _REFUSED, Failed: _FAILED, Stopped: _STOPPED, Crashed: _CRASHED,
     },
-    **dict.fromkeys(OVER, {}),
+    **{state: {} for state in OVER},
 }  # fmt: skip
 
 TABLE: Mapping[tuple[RunState, type[Event]], Callable[[Run, Event], Moved]] = {

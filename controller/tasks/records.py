@@ -135,11 +135,15 @@ def keep_proposal(row: TaskRunRow, proposal: Proposal) -> None:
     row.plan = msgspec.to_builtins(proposal)
 
 
-def to_take_up(session: Session) -> Sequence[TaskRunRow]:
-    """Return the runs that wait for a runner, oldest first."""
-    states = [RunState.QUEUED.value, RunState.APPROVED.value]
+def to_move(session: Session) -> list[tuple[TaskRunRow, TaskRow | None]]:
+    """Return the runs that wait for a runner, oldest first, each with the switch that stops it, if any.
+
+    Of those that wait for an approval only the ones that are stopped.
+    """
+    states = [RunState.QUEUED.value, RunState.APPROVED.value, RunState.WAITING.value]
     wanted = select(TaskRunRow).where(TaskRunRow.state.in_(states)).order_by(TaskRunRow.seq)
-    return session.scalars(wanted).all()
+    found = [(row, switch_of(session, row.task)) for row in session.scalars(wanted)]
+    return [(r, s) for r, s in found if s is not None or r.state != RunState.WAITING.value]
 
 
 def abandoned(session: Session, now: datetime) -> Sequence[TaskRunRow]:
@@ -153,9 +157,7 @@ def abandoned(session: Session, now: datetime) -> Sequence[TaskRunRow]:
 def unapproved_since(session: Session, before: datetime) -> Sequence[TaskRunRow]:
     """Return the runs that have waited for an approval since ``before``."""
     return session.scalars(
-        select(TaskRunRow).where(
-            TaskRunRow.state == RunState.WAITING.value, TaskRunRow.modified_at <= before
-        )
+        select(TaskRunRow).where(TaskRunRow.state == RunState.WAITING.value, TaskRunRow.modified_at <= before)
     ).all()
 
 
@@ -167,9 +169,7 @@ def hold(row: TaskRunRow, holder: str, now: datetime, lease_s: float) -> None:
 def renew(session: Session, holder: str, now: datetime, lease_s: float) -> None:
     """Keep all leases of one holder."""
     mine = (TaskRunRow.held_by == holder, TaskRunRow.ended_at.is_(None))
-    session.execute(
-        update(TaskRunRow).where(*mine).values(held_until=now + timedelta(seconds=lease_s))
-    )
+    session.execute(update(TaskRunRow).where(*mine).values(held_until=now + timedelta(seconds=lease_s)))
 
 
 def note_call(session: Session, run_id: str, call: Call, *, dry_run: bool, now: datetime) -> int:
@@ -214,9 +214,9 @@ def last_run(session: Session, task: str) -> TaskRunRow | None:
 
 
 def record_event(
-    session: Session, action: str, object_kind: str, object_id: str, reason: str, now: datetime, **detail: Any
+    session: Session, now: datetime, action: str, of: tuple[str, str], reason: str, **detail: Any
 ) -> None:
-    """Put into the audit what the runner does by itself."""
+    """Put into the audit what the runner does by itself; ``of``: the object's kind and id."""
     session.add(
         EventRow(
             at=now,
@@ -224,8 +224,8 @@ def record_event(
             origin="task-runner",
             action=action,
             account_id=None,
-            object_kind=object_kind,
-            object_id=object_id,
+            object_kind=of[0],
+            object_id=of[1],
             reason=reason[:500],
             detail=detail,
         )

@@ -39,7 +39,12 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def build_tasks_router(runner: Runner) -> APIRouter:
     """Return the routes over ``runner``."""
     router = APIRouter(prefix="/herald/v1")
+    for add in (_add_tasks, _add_switches, _add_runs):
+        add(router, runner)
+    return router
 
+
+def _add_tasks(router: APIRouter, runner: Runner) -> None:
     @router.get("/tasks", response_model=TaskList, tags=["tasks"])
     def list_tasks(caller: CallerDep, context: ContextDep) -> Response:
         """All declared tasks: when they are due, whether they are stopped, how their last run ended."""
@@ -75,6 +80,42 @@ def build_tasks_router(runner: Runner) -> APIRouter:
         following = found[limit - 1].seq if len(found) > limit else None
         return json_response({"result": [_line(r) for r in found[:limit]], "next": following})
 
+
+def _add_switches(router: APIRouter, runner: Runner) -> None:
+    @router.post("/tasks/{task}/stop", response_model=SwitchedBody, tags=["tasks"])
+    def stop_task(task: PathId, caller: CallerDep, writer: WriterDep) -> Response:
+        """Stop a task (``all``: every one) at once: a run that is under way makes no further call."""
+        caller.require_operator()
+        name = task if task == ALL else _declared(runner, task).name
+
+        def work(write: Write) -> dict[str, Any]:
+            records.stop(write.session, name, caller.actor, write.reason, write.now)
+            write.record("stop", "task", name, None)
+            return {"name": name, "stopped": True}
+
+        answer = writer.run(work)
+        runner.wake()
+        return answer
+
+    @router.post("/tasks/{task}/start", response_model=SwitchedBody, tags=["tasks"])
+    def start_task(task: PathId, caller: CallerDep, writer: WriterDep) -> Response:
+        """Let a task (``all``: every one that was not stopped by itself) run again when it is due next."""
+        caller.require_operator()
+        declared = None if task == ALL else _declared(runner, task)
+
+        def work(write: Write) -> dict[str, Any]:
+            schedule = None if declared is None else declared.schedule
+            name = ALL if declared is None else declared.name
+            records.start(write.session, name, None if schedule is None else schedule.after(write.now))
+            write.record("start", "task", name, None)
+            return {"name": name, "stopped": False}
+
+        answer = writer.run(work)
+        runner.wake()
+        return answer
+
+
+def _add_runs(router: APIRouter, runner: Runner) -> None:
     @router.post(
         "/tasks/{task}/runs",
         response_model=TaskRunLineBody,
@@ -106,38 +147,6 @@ def build_tasks_router(runner: Runner) -> APIRouter:
             )
             write.record("run", "task", row.id, None, task=declared.name, dry_run=body.dry_run)
             return _line(row)
-
-        answer = writer.run(work)
-        runner.wake()
-        return answer
-
-    @router.post("/tasks/{task}/stop", response_model=SwitchedBody, tags=["tasks"])
-    def stop_task(task: PathId, caller: CallerDep, writer: WriterDep) -> Response:
-        """Stop a task (``all``: every one) at once: a run that is under way makes no further call."""
-        caller.require_operator()
-        name = task if task == ALL else _declared(runner, task).name
-
-        def work(write: Write) -> dict[str, Any]:
-            records.stop(write.session, name, caller.actor, write.reason, write.now)
-            write.record("stop", "task", name, None)
-            return {"name": name, "stopped": True}
-
-        answer = writer.run(work)
-        runner.wake()
-        return answer
-
-    @router.post("/tasks/{task}/start", response_model=SwitchedBody, tags=["tasks"])
-    def start_task(task: PathId, caller: CallerDep, writer: WriterDep) -> Response:
-        """Let a task (``all``: every one that was not stopped by itself) run again when it is due next."""
-        caller.require_operator()
-        declared = None if task == ALL else _declared(runner, task)
-
-        def work(write: Write) -> dict[str, Any]:
-            schedule = None if declared is None else declared.schedule
-            name = ALL if declared is None else declared.name
-            records.start(write.session, name, None if schedule is None else schedule.after(write.now))
-            write.record("start", "task", name, None)
-            return {"name": name, "stopped": False}
 
         answer = writer.run(work)
         runner.wake()
@@ -185,8 +194,6 @@ def build_tasks_router(runner: Runner) -> APIRouter:
         answer = writer.run(work)
         runner.wake()
         return answer
-
-    return router
 
 
 def _declared(runner: Runner, name: str) -> Task:

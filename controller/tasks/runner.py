@@ -44,7 +44,7 @@ from controller.tasks.machine import (
     step,
 )
 from controller.tasks.plan import Proposal, Step
-from controller.tasks.tables import TaskRunRow
+from controller.tasks.tables import TaskRow, TaskRunRow
 
 log = structlog.get_logger()
 
@@ -58,8 +58,11 @@ APPROVAL_LASTS_S = 24 * 3600
 SCHEDULE = "schedule"
 """Who started a run that nobody started."""
 
+Told = tuple[str, str, str]
+"""The task, the run's id, and what happened, in one line."""
+
 Teller = Callable[[str, str, str], None]
-"""Tells operators: the task, the run's id, and what happened, in one line."""
+"""Tells operators a :data:`Told`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +153,14 @@ class Runner:
         with self.store.read() as session:
             idle = not (
                 records.due(session, now)
-                or records.to_take_up(session)
+                or records.to_move(session)
                 or records.abandoned(session, now)
                 or records.unapproved_since(session, now - timedelta(seconds=APPROVAL_LASTS_S))
                 or self._working
             )
         if idle:
             return []
-        told: list[tuple[str, str, str]] = []
+        told: list[Told] = []
         with self.store.write() as session:
             records.renew(session, self._holder, now, self._lease_s)
             for row in records.abandoned(session, now):
@@ -173,19 +176,23 @@ class Runner:
 
     def _begin_due(self, session: Session, now: datetime) -> None:
         for name in records.due(session, now):
-            row = session.get_one(records.TaskRow, name)
+            row = session.get_one(TaskRow, name)
             task = self.tasks.get(name)
             if task is None or task.schedule is None:  # an older release's
                 row.next_at = None
                 continue
             row.next_at = task.schedule.after(now)
             if records.switch_of(session, name) is None and records.open_run(session, name) is None:
-                records.begin(session, name, started_by=SCHEDULE, why=str(task.schedule), dry_run=False, now=now)
+                records.begin(
+                    session, name, started_by=SCHEDULE, why=str(task.schedule), dry_run=False, now=now
+                )
 
-    def _take_up(self, session: Session, now: datetime, told: list[tuple[str, str, str]]) -> list[tuple[Task, str]]:
+    def _take_up(
+        self, session: Session, now: datetime, told: list[tuple[str, str, str]]
+    ) -> list[tuple[Task, str]]:
         taken: list[tuple[Task, str]] = []
-        for row in records.to_take_up(session):
-            task, switch = self.tasks.get(row.task), records.switch_of(session, row.task)
+        for row, switch in records.to_move(session):
+            task = self.tasks.get(row.task)
             if switch is not None:
                 told += self._move(session, row, Stopped(records.says_stopped(switch)))
             elif task is None:
@@ -279,7 +286,11 @@ class Runner:
     def _done(self, run_id: str, todo: Step, change_sets: list[str]) -> list[Command]:
         with self.store.write() as session:
             row = _row(session, run_id)
-            what = {"path": todo.path, "objects": msgspec.to_builtins(todo.objects), "change_sets": change_sets}
+            what = {
+                "path": todo.path,
+                "objects": msgspec.to_builtins(todo.objects),
+                "change_sets": change_sets,
+            }
             row.changed = [*row.changed, what]
             commands = self._advance(session, row, StepDone())
         return self._told(row, commands)
@@ -297,7 +308,7 @@ class Runner:
                 self._tell(row.task, row.id, command.says)
         return list(commands)
 
-    def _move(self, session: Session, row: TaskRunRow, event: Event) -> list[tuple[str, str, str]]:
+    def _move(self, session: Session, row: TaskRunRow, event: Event) -> list[Told]:
         """Advance a run in the caller's transaction; return what is to be told once it is committed."""
         commands = self._advance(session, row, event)
         return [(row.task, row.id, c.says) for c in commands if isinstance(c, Tell)]
@@ -309,8 +320,9 @@ class Runner:
         run, commands = step(records.run_of(row), event)
         records.save(row, run, self._now())
         if row.ended_at is not None:
+            what = ("task_run", row.id)
             records.record_event(
-                session, row.state, "task_run", row.id, row.reason, self._now(), task=row.task, done=row.done
+                session, self._now(), row.state, what, row.reason, task=row.task, done=row.done
             )
         if run.state in AT_WORK:
             records.hold(row, self._holder, self._now(), self._lease_s)
@@ -335,5 +347,3 @@ class Runner:
 
 def _row(session: Session, run_id: str) -> TaskRunRow:
     return session.scalars(select(TaskRunRow).where(TaskRunRow.id == run_id)).one()
-
-

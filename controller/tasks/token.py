@@ -34,9 +34,8 @@ def rotate(session: Session, task: Task, now: datetime, expires_at: datetime) ->
         token = new_token()
         row.hash, row.created_at, row.expires_at, row.revoked_at = hash_token(token), now, expires_at, None
         row.scopes = {r: [v for v in VERBS if v in verbs] for r, verbs in task.scopes.items()}
-    record_event(
-        session, "issue", "token", id_, what, now, role="task", scopes=row.scopes, task=task.name
-    )
+    detail = {"role": "task", "scopes": row.scopes, "task": task.name}
+    record_event(session, now, "issue", ("token", id_), what, **detail)
     return token
 
 
@@ -45,4 +44,4 @@ def end(session: Session, task: str, now: datetime) -> None:
     row = session.get(TokenRow, token_id(task))
     if row is not None and row.revoked_at is None:
         row.revoked_at = now
-        record_event(session, "revoke", "token", row.id, f"the run of {task} is over", now)
+        record_event(session, now, "revoke", ("token", row.id), f"the run of {task} is over")
