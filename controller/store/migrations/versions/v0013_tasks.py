@@ -7,8 +7,8 @@ from alembic import op
 
 from controller.store.base import SEQ, UtcDateTime
 
-revision = "0011"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 
 OPEN = sa.text("ended_at IS NULL")
 
