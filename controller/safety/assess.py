@@ -53,7 +53,12 @@ def assess(effects: Iterable[Effect], context: Context) -> Verdict:
 
     ``hold`` when any check has something to say; else ``admit``, or ``stage`` in the staged lane.
     """
-    candidate = Candidate(effects, context)
+    return judge(Candidate(effects, context))
+
+
+def judge(candidate: Candidate) -> Verdict:
+    """Do as :func:`assess`, on a candidate of which more is to be asked afterwards."""
+    context = candidate.context
     findings = tuple(f for check in CHECKS.values() for f in check(candidate))
     if context.actor.startswith("task:") or all(f.check == "breaker" for f in findings):
         # What a person asks for and is held anyway may yet be put right: only a task's attempts count.
@@ -66,9 +71,13 @@ def assess(effects: Iterable[Effect], context: Context) -> Verdict:
 
 def entries(effects: Iterable[Effect], context: Context, verdict: Verdict) -> tuple[Entry, ...]:
     """Return what the ledger is to record after ``verdict``; nothing for what is purely additive."""
-    candidate = Candidate(effects, context)
+    return counted(Candidate(effects, context), verdict)
+
+
+def counted(candidate: Candidate, verdict: Verdict) -> tuple[Entry, ...]:
+    """Do as :func:`entries`, on a candidate that was judged."""
     if verdict.decision != "hold":
-        return candidate.entries("released" if context.released_by else "admitted")
+        return candidate.entries("released" if candidate.context.released_by else "admitted")
     return candidate.entries("insisted" if candidate.insists else "held")
 
 
@@ -79,6 +88,12 @@ def events(
 
     ``group``: what operators decide on as one; empty: what this actor does of these classes.
     """
+    return told(Candidate(effects, context), verdict, change_set_id, group)
+
+
+def told(candidate: Candidate, verdict: Verdict, change_set_id: str, group: str = "") -> list[breaker.Event]:
+    """Do as :func:`events`, on a candidate that was judged."""
+    context = candidate.context
     found: list[breaker.Event] = [
         breaker.Exceeded(
             f.scope,
@@ -90,7 +105,6 @@ def events(
         for f in verdict.opens
     ]
     if found or any(f.check == "breaker" for f in verdict.findings):
-        candidate = Candidate(effects, context)
         found.append(
             breaker.Holding(
                 breaker.Held(

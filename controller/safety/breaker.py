@@ -17,7 +17,8 @@ Errors::
     BreakerError
     ├── NotOpenError            the scope is not open (any more)
     ├── StaleQueueError         the queue is not the one that was looked at: look again
-    └── UndecidedError          a group has no decision, or one that is not in the queue has
+    ├── UndecidedError          a group has no decision, or one that is not in the queue has
+    └── PartError               a scope can be closed for one account or one actor, and for nothing else
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class StaleQueueError(BreakerError):
 
 class UndecidedError(BreakerError):
     """The decisions are not one for each group of the queue."""
+
+
+class PartError(BreakerError):
+    """What a scope was to be closed for is neither an account nor an actor."""
 
 
 class ScopeState(Enum):
@@ -141,8 +146,8 @@ class Held(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """The breaker: open scopes by name, and what is held by change-set id, oldest first.
 
-    ``excused``: scope → narrower scopes that were still open when it was closed; what their actors go on to
-    try does not open it again.
+    ``excused``: a wide scope that somebody closed → scopes that were still open then; what their actors go on
+    to try does not open it again.
     """
 
     open: dict[str, Opening] = {}
@@ -272,6 +277,11 @@ def step(state: State, event: Event, now: float, policy: Policy) -> tuple[State,
     return done
 
 
+def excused(state: State, scope: str) -> bool:
+    """Tell whether somebody closed a wider scope and left ``scope`` open: they know of it."""
+    return any(scope in narrower for narrower in state.excused.values())
+
+
 def scopes_of(actor: str, account_id: str, verbs: Iterable[str]) -> tuple[str, ...]:
     """Return the scopes that a subtractive change of these classes lies in, smallest first."""
     classes = (class_scope(v) for v in sorted(set(verbs)))
@@ -339,8 +349,7 @@ def _exceeded(state: State, event: Exceeded, now: float, policy: Policy) -> tupl
         min(event.first_harm, now),
         accounts=tuple(sorted(set(event.accounts))),
     )
-    excused = {k: v for k, v in state.excused.items() if k != event.scope}
-    state = _with(msgspec.structs.replace(state, excused=excused), opened)
+    state = _with(msgspec.structs.replace(state, excused=_without(state.excused, event.scope)), opened)
     commands: list[Command] = [_notify(opened, 0, opened.accounts, now)]
     wider = _several(state, event.scope, now, policy)
     if wider is not None:
@@ -354,12 +363,11 @@ def _several(state: State, scope: str, now: float, policy: Policy) -> Exceeded |
     kind = scope.partition(":")[0]
     if scope == FLEET or FLEET in state.open:
         return None
-    excused = state.excused.get(FLEET, ())
     begin = now - policy.breaker.several_within_s
     alike = [
         o
         for o in state.open.values()
-        if o.scope.startswith(f"{kind}:") and o.since > begin and o.scope not in excused
+        if o.scope.startswith(f"{kind}:") and o.since > begin and not excused(state, o.scope)
     ]
     if len(alike) < policy.breaker.several:
         return None
@@ -415,6 +423,10 @@ def _reminder(opening: Opening, after: Sequence[int]) -> float | None:
 
 def _closing(state: State, event: Closing, now: float) -> tuple[State, list[Command]]:
     opening = _opening(state, event.scope, ScopeEvent.CLOSE)
+    if event.only is not None and not event.only.startswith(("account:", "actor:")):
+        raise PartError(
+            f"{event.scope} cannot be closed for {event.only} alone: name account:ID or actor:ROLE:ID"
+        )
     waiting = queue(state, event.scope, event.only)
     present = queue_hash(waiting)
     if event.queue_hash != present:
@@ -426,11 +438,11 @@ def _closing(state: State, event: Closing, now: float) -> tuple[State, list[Comm
     _decided(found.keys(), event.decisions.keys())
     if event.only is None:
         rest = {k: v for k, v in state.open.items() if k != event.scope}
-        narrower = tuple(sorted(k for k in rest if k != FLEET))
-        excused = {k: v for k, v in state.excused.items() if k != event.scope}
-        if event.scope == FLEET and narrower:
-            excused[FLEET] = narrower
-        state = msgspec.structs.replace(state, open=rest, excused=excused)
+        known = _without(state.excused, event.scope)
+        narrower = tuple(sorted(s for s in rest if s != FLEET))
+        if narrower and event.scope.partition(":")[0] in {FLEET, "class"}:
+            known[event.scope] = narrower
+        state = msgspec.structs.replace(state, open=rest, excused=known)
         commands: list[Command] = [Forget(event.scope, now)]
     else:
         spared = tuple(sorted({*opening.except_for, event.only}))
@@ -488,6 +500,12 @@ def _opening(state: State, scope: str, event: ScopeEvent) -> Opening:
     if opening is None or isinstance(found, str):
         raise NotOpenError(f"{scope}: {found}; herald breaker shows what is open")
     return opening
+
+
+def _without(known: Mapping[str, tuple[str, ...]], scope: str) -> dict[str, tuple[str, ...]]:
+    """Return who is excused when ``scope`` opens or closes: nothing of before holds for it."""
+    left = {k: tuple(s for s in narrower if s != scope) for k, narrower in known.items() if k != scope}
+    return {k: narrower for k, narrower in left.items() if narrower}
 
 
 def _with(state: State, opening: Opening) -> State:

@@ -18,7 +18,7 @@ from controller.safety.freeze import Freeze
 from controller.safety.intents import Intent, uncovered
 from controller.safety.policy import Policy
 from controller.safety.verdict import Lane
-from controller.safety.windows import FLEET, Entry, Ledger, Outcome, actor_scope
+from controller.safety.windows import Entry, Ledger, Outcome, actor_scope
 
 SPECIAL: frozenset[Lane] = frozenset({"emergency", "drain", "migration"})
 """Lanes with budgets of their own, which the breaker does not hold."""
@@ -89,12 +89,14 @@ class Candidate:
         if context.owner and not context.policy.guards.intents:
             return frozenset()
         owners = [i for i in context.intents if i.authority != "operators"]
+        if len(owners) == len(context.intents):
+            return frozenset(self.uncovered)
         return frozenset(uncovered(owners, context.account_id, self.losses))
 
     @cached_property
     def remaining(self) -> dict[Prefix, frozenset[str]]:
         """Where each prefix that loses a site stays announced."""
-        after = {e.cidr: set(self.context.announced.get(e.cidr, ())) for e in self.losses}
+        after = {cidr: set(self.context.announced.get(cidr, ())) for cidr in self.lost}
         for effect in self.effects:
             if effect.cidr in after and effect.verb == "announce":
                 after[effect.cidr].add(effect.site)
@@ -104,17 +106,20 @@ class Candidate:
         return {cidr: frozenset(sites) for cidr, sites in after.items()}
 
     @cached_property
+    def withdrawn(self) -> frozenset[Prefix]:
+        """Prefixes that are withdrawn anywhere."""
+        return frozenset(e.cidr for e in self.losses if e.verb == "withdraw")
+
+    @cached_property
     def gone(self) -> frozenset[Prefix]:
         """Prefixes that are taken below ``min_sites``."""
-        withdrawn = {e.cidr for e in self.losses if e.verb == "withdraw"}
         least = self.context.policy.lanes.min_sites
-        return frozenset(c for c in withdrawn if len(self.remaining[c]) < least)
+        return frozenset(c for c in self.withdrawn if len(self.remaining[c]) < least)
 
     @cached_property
     def nowhere(self) -> frozenset[Prefix]:
         """Prefixes that would be announced nowhere any more."""
-        withdrawn = {e.cidr for e in self.losses if e.verb == "withdraw"}
-        return frozenset(c for c in withdrawn if not self.remaining[c])
+        return frozenset(c for c in self.withdrawn if not self.remaining[c])
 
     @cached_property
     def lane(self) -> Lane:
@@ -146,8 +151,8 @@ class Candidate:
     def insists(self) -> bool:
         """Whether the actor goes on although its own scope is open, and nobody has looked at that yet."""
         mine = actor_scope(self.context.actor)
-        excused = self.context.breaker.excused.get(FLEET, ())
-        return mine in {o.scope for o in self.held_by} and mine not in excused
+        known = breaker.excused(self.context.breaker, mine)
+        return mine in {o.scope for o in self.held_by} and not known
 
     def entries(self, outcome: Outcome) -> tuple[Entry, ...]:
         """Return what the ledger counts of it."""

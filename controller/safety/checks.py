@@ -53,6 +53,8 @@ def freeze(candidate: Candidate) -> Iterable[Finding]:
 def shrinkage(candidate: Candidate) -> Iterable[Finding]:
     """What comes from a source that has shrunk takes nothing away (guards.md, 7; SAFETY.md, 12)."""
     context = candidate.context
+    if context.released_by:
+        return
     if context.policy.guards.shrinkage and context.shrunk and candidate.losses:
         yield Finding(
             "shrinkage", f"{context.shrunk}: nothing is taken away until somebody says that it is right"
@@ -125,7 +127,7 @@ def open_breaker(candidate: Candidate) -> Iterable[Finding]:
 
 def drain(candidate: Candidate) -> Iterable[Finding]:
     """A site is drained of what is observed at enough others, and few sites at once (SAFETY.md, 5)."""
-    if candidate.lane != "drain":
+    if candidate.lane != "drain" or not candidate.losses:
         return
     context, lanes = candidate.context, candidate.context.policy.lanes
     other = [e for e in candidate.losses if e.verb not in {"withdraw", "more-prepend"}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from controller.bgp import Prefix, prefix_key
 from controller.safety.candidate import Candidate
@@ -16,16 +16,10 @@ def radius(candidate: Candidate) -> Radius:
     by_site: dict[str, list[Effect]] = {}
     for effect in candidate.effects:
         by_site.setdefault(effect.site, []).append(effect)
+    order = {cidr: n for n, cidr in enumerate(sorted(candidate.withdrawn, key=prefix_key))}
     numbers, nowhere = candidate.context.numbers, candidate.nowhere
     return Radius(
-        sites={
-            site: SiteRadius(
-                additive=sum(e.kind == "additive" for e in found),
-                subtractive=sum(e.kind == "subtractive" for e in found),
-                withdrawn=tuple(sorted({e.cidr for e in found if e.verb == "withdraw"}, key=prefix_key)),
-            )
-            for site, found in sorted(by_site.items())
-        },
+        sites={site: _at(found, order) for site, found in sorted(by_site.items())},
         prefixes=len(candidate.lost),
         gone=len(nowhere),
         accounts=1 if candidate.lost else 0,
@@ -33,6 +27,12 @@ def radius(candidate: Candidate) -> Radius:
         share_of_all=_share(len(candidate.lost), numbers.fleet),
         addresses=addresses(nowhere),
     )
+
+
+def _at(found: list[Effect], order: Mapping[Prefix, int]) -> SiteRadius:
+    lost = sum(e.kind == "subtractive" for e in found)
+    withdrawn = {e.cidr for e in found if e.verb == "withdraw"}
+    return SiteRadius(len(found) - lost, lost, tuple(sorted(withdrawn, key=order.__getitem__)))
 
 
 def addresses(prefixes: Iterable[Prefix]) -> tuple[int, int]:

@@ -141,21 +141,34 @@ class Ledger:
         return tuple(self._entries)
 
     @property
+    def closed(self) -> dict[str, float]:
+        """Scopes that somebody closed, and when last."""
+        return dict(self._closed)
+
+    @property
     def now(self) -> float:
         """The latest time that it has seen."""
         return self._now
 
-    def record(self, entries: Iterable[Entry]) -> None:
-        """Count ``entries``; one from before the latest time counts as of the latest time."""
-        for entry in entries:
-            self._now = max(self._now, entry.at)
+    def record(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Count ``entries``, and return them as they are to be kept elsewhere.
+
+        One from before the latest time is taken as of the latest time: so it comes after any closing.
+        """
+        found = []
+        for given in entries:
+            late = given.at < self._now
+            entry = msgspec.structs.replace(given, at=self._now) if late else given
+            self._now = entry.at
             self._entries.append(entry)
+            found.append(entry)
             for scope in charged(entry):
-                if entry.at <= self._closed.get(scope, float("-inf")):
+                if entry.at < self._closed.get(scope, float("-inf")):
                     continue
                 for sliding in self._of(scope).values():
-                    sliding.add(_key(scope, entry), self._now, self._weight(entry))
+                    sliding.add(_key(scope, entry), entry.at, self._weight(entry))
         self._prune()
+        return tuple(found)
 
     def forget(self, scope: str, at: float) -> None:
         """Begin to count anew in ``scope``: somebody looked at what was there, and closed it ``at``."""
