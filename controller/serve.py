@@ -18,6 +18,7 @@ from controller.validation.config import ValidationConfig, read_config
 
 if TYPE_CHECKING:
     from controller.addressing.validator import Validator
+    from controller.tasks.runner import Runner
 
 log = structlog.get_logger()
 
@@ -94,6 +95,7 @@ async def _serve(told: Told) -> None:
     from controller.rollout.store_routes import build_store_router  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
     from controller.store import open_store  # noqa: PLC0415
+    from controller.tasks import declared, routes, runner  # noqa: PLC0415
     from controller.transport.http import HttpSiteLink  # noqa: PLC0415
     from controller.transport.http_server import serve_app  # noqa: PLC0415
 
@@ -114,12 +116,17 @@ async def _serve(told: Told) -> None:
             driver.change_set_queued(change_set_id)
 
         validator = None if told.validation is None else Validator(store, told.validation)
+        tasks = runner.Runner(store, declared.declared_tasks(), lambda: app)
         app = create_app(
             store,
             view=view,
             sites=list(told.sites),
             on_change_set=queued,
-            extra_routers=[build_router(driver), build_store_router(driver)],
+            extra_routers=[
+                build_router(driver),
+                build_store_router(driver),
+                routes.build_tasks_router(tasks),
+            ],
             intents=open_intent_service(told.state_dir / "intent.key"),
             validation=validator,
             rates=told.front.rates(),
@@ -129,7 +136,7 @@ async def _serve(told: Told) -> None:
         await driver.start()
         notifications.start()
         rolling = asyncio.create_task(driver.run(), name="roll-outs")
-        working = [rolling, *_validating(validator)]
+        working = [rolling, *_supervised(tasks, validator)]
         stop = _stop_with(rolling)
         try:
             await serve_app(
@@ -155,13 +162,16 @@ async def _serve(told: Told) -> None:
     log.info("ended in order")
 
 
-def _validating(validator: Validator | None) -> list[asyncio.Task[None]]:
-    """Start the checks of prefixes, where there are sources for them."""
+def _supervised(runner: Runner, validator: Validator | None) -> list[asyncio.Task[None]]:
+    """Start the task-runner, and the checks of prefixes where there are sources for them."""
     from controller.rollout.supervise import keep_running  # noqa: PLC0415
 
-    if validator is None:
-        return []
-    return [asyncio.create_task(keep_running("validation", validator.run), name="validation")]
+    started: list[asyncio.Task[None]] = [
+        asyncio.create_task(keep_running("task-runner", runner.run), name="task-runner")
+    ]
+    if validator is not None:
+        started.append(asyncio.create_task(keep_running("validation", validator.run), name="validation"))
+    return started
 
 
 def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:

@@ -166,6 +166,15 @@ ROUTES: dict[str, Row] = {
     f"POST {HERALD}/prefix_deletions": Row(
         "staff", {"ids": ["none"], "expected_count": 1, "selector": None, "reason": "r"}, answer=409
     ),
+    f"GET {HERALD}/prefix_deletions": Row("staff"),
+    f"GET {HERALD}/tasks": Row("operators"),
+    f"GET {HERALD}/tasks/{{task}}": Row("operators"),
+    f"GET {HERALD}/tasks/{{task}}/runs": Row("operators"),
+    f"POST {HERALD}/tasks/{{task}}/runs": Row("operators", {"dry_run": True}),
+    f"POST {HERALD}/tasks/{{task}}/stop": Row("operators"),
+    f"POST {HERALD}/tasks/{{task}}/start": Row("operators"),
+    f"GET {HERALD}/task_runs/{{run_id}}": Row("operators", answer=404),
+    f"POST {HERALD}/task_runs/{{run_id}}/approve": Row("operators", {"plan_hash": "0" * 64}, answer=404),
     f"POST {HERALD}/prefix_purges": Row("staff", {"ids": ["none"], "expected_count": 1}, answer=409),
     f"GET {OWN}/withdrawal_lock": Row("account", answer=404),
     f"PUT {OWN}/withdrawal_lock": Row("owners", {"public_key": None}),

@@ -30,12 +30,18 @@ __all__ = [
     "find_caller",
     "hash_token",
     "issue_token",
+    "new_token",
 ]
 
 
 def hash_token(token: str) -> str:
     """Return what is kept of a token: its SHA-256. Tokens have 256 random bits, so no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new_token() -> str:
+    """Return a new token; only its hash may be kept."""
+    return f"herald_{secrets.token_urlsafe(32)}"
 
 
 def issue_token(
@@ -50,7 +56,7 @@ def issue_token(
     issued_by: str | None = None,
 ) -> tuple[str, TokenRow]:
     """Make a token and add its row; the token itself is returned once and kept nowhere."""
-    token = f"herald_{secrets.token_urlsafe(32)}"
+    token = new_token()
     kept = None if scopes is None else {r: [v for v in VERBS if v in verbs] for r, verbs in scopes.items()}
     row = TokenRow(
         id=uuid4().hex,

@@ -81,6 +81,8 @@ class Kind(Enum):
     TOO_MANY_WEBHOOKS = (409, 1292, "too_many_webhooks")
     WEBHOOK_DISABLED = (409, 1293, "webhook_disabled")
     DELIVERY_PENDING = (409, 1294, "delivery_pending")
+    TASK_STOPPED = (409, 1260, "task_is_stopped")
+    PLAN_CHANGED = (409, 1261, "plan_changed")
     KEY_REUSED = (409, 1301, "idempotency_key_reused")
     PRECONDITION_FAILED = (412, 1302, "precondition_failed")
     NOT_FOUND = (404, 7003, "not_found")

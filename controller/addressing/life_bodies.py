@@ -196,6 +196,21 @@ class DeletionBody(BaseModel):
     ended_at: str | None
 
 
+class TombstoneSelectorBody(BaseModel):
+    """What a list of tombstones was asked for; null: not asked."""
+
+    grace_over: bool | None
+
+
+class TombstonePage(BaseModel):
+    """``total``: how many match the selector, on all pages; ``next``: the ``after`` of the next page."""
+
+    selector: TombstoneSelectorBody
+    total: int
+    result: list[DeletionBody]
+    next: str | None
+
+
 class PrefixDeletionsBody(BaseModel):
     """What was deleted."""
 

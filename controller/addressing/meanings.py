@@ -140,6 +140,8 @@ MEANINGS: dict[Kind, tuple[str, str]] = {
     Kind.IP_NOT_SERVED: ("no service would answer at the address", "bind one to its prefix first"),
     Kind.INVALID_MEMBER: ("this cannot be a member of the map", "name your own account, or a zone"),
     Kind.INVALID_SNI: ("this is no host name", "give a name of letters, digits, hyphens and dots"),
+    Kind.TASK_STOPPED: ("somebody stopped the task, or all tasks", "ask why; herald tasks start"),
+    Kind.PLAN_CHANGED: ("the run waits with another plan", "look at that one, and approve it by its hash"),
     Kind.RATE_LIMITED: ("too many calls in the window", "wait as long as Retry-After says"),
     Kind.BODY_TOO_SLOW: ("the body did not come in time", "send it without pauses"),
     Kind.HEADERS_TOO_LARGE: ("there are too many headers, or too long ones", "send fewer"),

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
-from sqlalchemy import select
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from controller.addressing import map_uses, rows
 from controller.addressing.all_prefixes import count_selected, selected
 from controller.addressing.auth import CallerDep
+from controller.addressing.context import ContextDep
 from controller.addressing.description import refuses
+from controller.addressing.envelope import json_response
 from controller.addressing.errors import Kind, Refusal, Refusals
-from controller.addressing.life_bodies import CreatePrefixDeletions, PrefixDeletionsBody
-from controller.addressing.life_tables import DeletionRequestRow
+from controller.addressing.life_bodies import CreatePrefixDeletions, PrefixDeletionsBody, TombstonePage
+from controller.addressing.life_tables import DeletionRequestRow, DeletionRow
 from controller.addressing.subtractive import lock_refusal, locks_on
 from controller.addressing.tables import PrefixRow
 from controller.addressing.tombstones import deletion_body, tombstone
@@ -40,6 +43,44 @@ class _Wanted:
     requests: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     named: tuple[str, Intent] | None = None
+
+
+@router.get("", response_model=TombstonePage)
+def list_prefix_deletions(
+    *,
+    caller: CallerDep,
+    context: ContextDep,
+    grace_over: Annotated[
+        bool | None, Query(description="true: only those that no undelete brings back; false: the others.")
+    ] = None,
+    after: Annotated[
+        str | None, Query(min_length=1, max_length=32, description="Those after this id: `next` of a page.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Tombstones of all accounts (neither brought back nor purged), in the order of their ids."""
+    require_staff(caller)
+    now = datetime.now(UTC)
+    wanted: list[ColumnElement[bool]] = [DeletionRow.outcome.is_(None)]
+    if grace_over is not None:
+        ended = DeletionRow.grace_ends_at <= now
+        wanted.append(ended if grace_over else DeletionRow.grace_ends_at > now)
+    if caller.account_id is not None:
+        wanted.append(DeletionRow.account_id == caller.account_id)
+    with context.store.read() as session:
+        query = select(DeletionRow).where(*wanted).order_by(DeletionRow.id).limit(limit + 1)
+        if after is not None:
+            query = query.where(DeletionRow.id > after)
+        found = session.scalars(query).all()
+        total = session.scalar(select(func.count()).select_from(DeletionRow).where(*wanted)) or 0
+    return json_response(
+        {
+            "selector": {"grace_over": grace_over},
+            "total": total,
+            "result": [deletion_body(d) for d in found[:limit]],
+            "next": found[limit - 1].id if len(found) > limit else None,
+        }
+    )
 
 
 @router.post(

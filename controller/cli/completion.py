@@ -135,6 +135,6 @@ letters = _from_api(
 """The ids of letters of authorization."""
 
 
-def ids(path: str) -> Complete:
-    """Return a completion with the ids that one of Herald's own lists at ``path`` has."""
-    return _from_api(lambda client, _: (row["id"] for row in client.all(path)))
+def ids(path: str, field: str = "id") -> Complete:
+    """Return a completion with the ids that one of Herald's own lists at ``path`` has in ``field``."""
+    return _from_api(lambda client, _: (row[field] for row in client.all(path)))

@@ -22,6 +22,7 @@ from controller.rollout.store_routes import build_store_router
 from controller.store import Store
 from tests.addressing_api import Api, furnished, running_api
 from tests.authorisation import ALLOWED, CALLERS, REFUSED, ROUTES, VERDICTS, Row
+from tests.tasks import task_routers
 
 MANY = Rate(1_000_000, 300)
 WHY = {"Herald-Reason": "the matrix"}
@@ -65,7 +66,7 @@ class _Ids(dict[str, str]):
 
 def own_routers(store: Store) -> list[APIRouter]:
     driver = Driver(store, {})
-    return [build_router(driver), build_store_router(driver)]
+    return [build_router(driver), build_store_router(driver), *task_routers(store)]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
             token_id=client.create_token("customer", account_id="acme")["id"],
             change_set_id=api.change_sets()[0],
             site="site1",
+            task="clean-up",
         )
         soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
         found = Matrix(api, ids, soon)

@@ -18,6 +18,7 @@ GROUPS = (
     ("transfers", "Offering a prefix to another account: list, add, accept, cancel."),
     ("migrations", "Moving many prefixes away: list, show, add, confirm, withdraw, cancel."),
     ("intents", "Intents of two operators: list, show, add, confirm, keys."),
+    ("tasks", "What Herald does by itself: list, show, run, runs, approve, stop, start."),
     ("revocations", "The ledger of what no rollback brings back: list, add."),
     ("accounts", "Customers' accounts."),
     ("services", "Services that may be bound to prefixes."),
