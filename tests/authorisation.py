@@ -132,6 +132,18 @@ ROUTES: dict[str, Row] = {
     f"GET {HERALD}/change-sets/{{change_set_id}}": Row("viewers"),
     f"GET {HERALD}/rollouts": Row("anybody"),
     f"GET {HERALD}/snapshots": Row("anybody"),
+    f"GET {HERALD}/snapshots/{{snapshot_id}}": Row("anybody", answer=404),  # nothing was admitted
+    f"GET {HERALD}/snapshots/{{snapshot_id}}/diff/{{other_id}}": Row("anybody", answer=404),
+    f"POST {HERALD}/snapshot_collections": Row("operators", {}),
+    f"GET {HERALD}/chunks": Row("operators"),
+    f"GET {HERALD}/rollbacks": Row("operators"),
+    f"POST {HERALD}/rollbacks": Row(
+        "operators", {"snapshot": "HEAD", "accounts": None, "reason": "r"}, answer=404
+    ),
+    f"GET {HERALD}/rollbacks/{{rollback_id}}": Row("operators", answer=404),
+    f"GET {HERALD}/rollbacks/{{rollback_id}}/progress": Row("operators", answer=404),
+    f"GET {HERALD}/pins": Row("anybody"),
+    f"POST {ACCOUNT}/pin/decisions": Row("operators", {"decisions": {"none": "drop"}}, answer=409),
     f"GET {HERALD}/sites": Row("operators"),
     f"GET {HERALD}/store": Row("operators"),
     f"GET {HERALD}/sites/{{site}}/adj-rib-out": Row("operators", answer=404),  # the driver has no sites

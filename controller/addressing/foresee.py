@@ -17,7 +17,7 @@ from controller.bgp import Prefix
 from controller.safety.effects import Effect, effects, subtractive
 from controller.snapshots import store as snapshots
 from controller.snapshots.compile import apply
-from controller.snapshots.model import ChangeSet, SnapshotError
+from controller.snapshots.model import ChangeSet, Chunk, SnapshotError
 
 
 def plan(session: Session, change_sets: Sequence[ChangeSet], sites: Sequence[str]) -> dict[str, Any]:
@@ -28,19 +28,24 @@ def plan(session: Session, change_sets: Sequence[ChangeSet], sites: Sequence[str
     """
     parts: list[dict[str, Any]] = []
     all_effects: list[Effect] = []
+    compiled: dict[str, Chunk | None] = {}  # a later change-set of an account stands on the one before
     withdrawn: set[tuple[str, Prefix]] = set()
     for change_set in change_sets:
-        head = snapshots.head_of(session, change_set.account_id)
-        part: dict[str, Any] = {"account_id": change_set.account_id, "effects": [], "problem": None}
+        account_id = change_set.account_id
+        part: dict[str, Any] = {"account_id": account_id, "effects": [], "problem": None}
         parts.append(part)
         try:
-            old = None if head is None else snapshots.chunk(session, head)
-            found = effects(old, apply(old, change_set), sites)
+            if account_id not in compiled:
+                head = snapshots.head_of(session, account_id)
+                compiled[account_id] = None if head is None else snapshots.chunk(session, head)
+            old = compiled[account_id]
+            compiled[account_id] = new = apply(old, change_set)
+            found = effects(old, new, sites)
         except SnapshotError as error:
             part["problem"] = str(error)
             continue
         all_effects += found
-        withdrawn |= {(change_set.account_id, e.cidr) for e in found if e.verb == "withdraw"}
+        withdrawn |= {(account_id, e.cidr) for e in found if e.verb == "withdraw"}
         part["effects"] = [{**msgspec.to_builtins(e), "kind": e.kind} for e in found]
     accounts = [c.account_id for c in change_sets]
     return {

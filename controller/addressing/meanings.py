@@ -148,6 +148,23 @@ MEANINGS: dict[Kind, tuple[str, str]] = {
     Kind.OUT_OF_SCOPE: ("the token's scopes do not include this", "use a token with that scope"),
     Kind.WIDER_TOKEN: ("a token cannot make one that may more than itself", "ask for less"),
     Kind.REASON_REQUIRED: ("this must have a reason", "say why in Herald-Reason"),
+    Kind.SNAPSHOT_THINNED: (
+        "the history before the snapshot was let go, and its tree is not whole any more",
+        "go back to a younger one",
+    ),
+    Kind.CHUNK_DAMAGED: (
+        "what was kept of an account is damaged, and is refused whole",
+        "restore the store from a copy, or leave that account out",
+    ),
+    Kind.NOT_PINNED: ("there is nothing to decide about it", "look at the account's pin"),
+    Kind.ROLLED_BACK: (
+        "the account was rolled back, and nothing may be taken away before that has been decided on",
+        "wait until an operator has kept or dropped each change-set since; announcing works",
+    ),
+    Kind.ACCOUNTS_MOVED: (
+        "accounts have changed since the snapshot that the plan was made from",
+        "look at the plan again, and send what it is based on now",
+    ),
     Kind.WEBHOOK_TARGET: (
         "notifications may not be sent to that address",
         "give an https URL of a public host",

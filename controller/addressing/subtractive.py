@@ -3,6 +3,7 @@
 Every write comes through here at its end, whatever route it came by, judged by its effects:
 
 - A withdrawal lock on a prefix that loses something refuses the whole write, whoever asks.
+- So does the pin of an account that was rolled back, until all of that has been decided on.
 - An owner's write carries signed intents that cover exactly what nothing else that it carries covers; so does
   that of an account to which the owner delegated the prefixes, and says so.
 - Somebody else's write carries what its route found (an owner's request, a transfer), and the intent of two
@@ -32,6 +33,7 @@ from controller.bgp import Prefix, covers
 from controller.safety.effects import Effect
 from controller.safety.intents import Intent, IntentError, needed, uncovered
 from controller.safety.subtraction import Base, subtraction
+from controller.snapshots import pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Change
 from controller.snapshots.objects import objects_of
@@ -125,6 +127,8 @@ def answer_for(
     generation, bases = _bases(session, taken)
     found = subtraction(taken.changes, bases, context.sites)
     refuse_locked(session, found.prefix_ids | taken.takes_from)
+    if found.effects or found.prefix_ids or taken.takes_from:
+        refuse_pinned(session, taken.account_id)
     left = uncovered(_checked(carried, context.intents, now), taken.account_id, found.effects)
     if not left:
         return []
@@ -183,6 +187,13 @@ def refuse_locked(session: Session, prefix_ids: Collection[str]) -> None:
     for lock in locks_on(session, prefix_ids).values():
         prefix = session.get_one(PrefixRow, lock.prefix_id)
         raise lock_refusal(lock, prefix.cidr)
+
+
+def refuse_pinned(session: Session, account_id: str) -> None:
+    """Refuse (423) to take anything from an account that was rolled back, until that has been decided on."""
+    pin = pins.pin_of(session, account_id)
+    if pin is not None:
+        raise Refusal(Kind.ROLLED_BACK, f"{pins.why_pinned(session, pin)}; what adds something passes")
 
 
 def _bases(session: Session, taken: Taken) -> tuple[str | None, list[Base]]:

@@ -14,7 +14,8 @@ from controller.rollout.errors import UnknownChangeSetError, UnknownRolloutError
 from controller.rollout.site import SiteView
 from controller.rollout.tables import RolloutRow, RolloutSiteRow
 from controller.snapshots import store as snapshots
-from controller.snapshots.tables import ChangeSetRow
+from controller.snapshots.diff import TreeStep
+from controller.snapshots.tables import ChangeSetRow, SnapshotRow
 from controller.transport.messages import SiteStatus
 
 
@@ -91,6 +92,7 @@ class SnapshotReport(msgspec.Struct, frozen=True):
     reason: str
     at: str
     accounts: dict[str, tuple[str | None, str | None]]
+    thinned: bool = False
 
 
 class SiteStanding(msgspec.Struct, frozen=True):
@@ -190,18 +192,21 @@ def snapshot_list(session: Session, account_id: str | None, limit: int) -> list[
     """Return snapshots, newest first; ``account_id``: only those that changed that account."""
     rows = snapshots.newest(session, limit, account_id=account_id)
     steps = snapshots.steps_of(session, rows)
-    return [
-        SnapshotReport(
-            id=row.id,
-            parent_id=row.parent_id,
-            change_set_id=row.change_set_id,
-            actor=row.actor,
-            reason=row.reason,
-            at=rfc3339(row.at),
-            accounts={s.account_id: (s.from_hash, s.to_hash) for s in steps[row.seq]},
-        )
-        for row in rows
-    ]
+    return [snapshot_report(row, steps[row.seq]) for row in rows]
+
+
+def snapshot_report(row: SnapshotRow, steps: Iterable[TreeStep]) -> SnapshotReport:
+    """Return one snapshot with what it changed."""
+    return SnapshotReport(
+        id=row.id,
+        parent_id=row.parent_id,
+        change_set_id=row.change_set_id,
+        actor=row.actor,
+        reason=row.reason,
+        at=rfc3339(row.at),
+        accounts={s.account_id: (s.from_hash, s.to_hash) for s in steps},
+        thinned=row.thinned,
+    )
 
 
 def standing(view: SiteView) -> SiteStanding:

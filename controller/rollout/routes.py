@@ -1,4 +1,4 @@
-"""Herald's own routes over change-sets, roll-outs, snapshots and sites.
+"""Herald's own routes over change-sets, roll-outs and sites.
 
 Operators see all; customers what is their account's, and no sites.
 """
@@ -67,11 +67,6 @@ def build_router(driver: Driver) -> APIRouter:
     async def rollouts(caller: CallerDep, limit: Limit = 100) -> Response:
         """What was rolled out, newest first."""
         return json_response(await read(lambda s: reports.rollouts(s, caller.account_id, limit)))
-
-    @router.get("/snapshots")
-    async def snapshots(caller: CallerDep, limit: Limit = 100) -> Response:
-        """The operational state's history, newest first."""
-        return json_response(await read(lambda s: reports.snapshot_list(s, caller.account_id, limit)))
 
     @router.get("/sites")
     async def sites(caller: CallerDep) -> Response:

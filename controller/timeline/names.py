@@ -42,6 +42,10 @@ PAST = {
     "confirm": "confirmed",
     "cancel": "cancelled",
     "plan": "planned",
+    "put-back": "put_back",
+    "roll-back": "rolled_back",
+    "keep": "kept",
+    "drop": "dropped",
 }
 """How what was done is called once it is done."""
 
@@ -91,6 +95,13 @@ CONFIGURED = {
     "migration.withdrawn": "a migration withdrew a prefix",
     "migration.cancelled": "a migration was cancelled",
     "transfer.cancelled": "the offer of a transfer was taken back",
+    "rollback.rolled_back": "the account was rolled back to a snapshot; writes that take away wait",
+    "pin.kept": "an operator kept a change-set that a rollback had undone or kept back",
+    "pin.dropped": "an operator dropped such a change-set: what it asked for is not asked for any more",
+    "pin.ended": "everything about a rollback of the account is decided",
+    "prefix.put_back": "a prefix is configured again as it is in production",
+    "bgp_prefix.put_back": "a BGP prefix is configured again as it is in production",
+    "binding.put_back": "a binding is configured again as it is in production",
     "revocation.revoked": "something was revoked for good: no rollback brings it back",
     "webhook.created": "a webhook was made",
     "webhook.edited": "a webhook was changed",

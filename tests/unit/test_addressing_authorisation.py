@@ -16,8 +16,11 @@ from controller.addressing.permissions import OF_METHOD, OPEN, Scopes
 from controller.addressing.rates import Rate, Rates
 from controller.addressing.strict import declared_routes
 from controller.addressing.tokens import resources_of
+from controller.rollbacks import pin_routes
+from controller.rollbacks import routes as rollback_routes
 from controller.rollout.driver import Driver
 from controller.rollout.routes import build_router
+from controller.rollout.snapshot_routes import build_snapshot_router
 from controller.rollout.store_routes import build_store_router
 from controller.store import Store
 from tests.addressing_api import Api, furnished, running_api
@@ -66,7 +69,14 @@ class _Ids(dict[str, str]):
 
 def own_routers(store: Store) -> list[APIRouter]:
     driver = Driver(store, {})
-    return [build_router(driver), build_store_router(driver), *task_routers(store)]
+    return [
+        build_router(driver),
+        build_store_router(driver),
+        build_snapshot_router(driver),
+        rollback_routes.router,
+        pin_routes.router,
+        *task_routers(store),
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from controller.addressing.views import NullView
 from controller.observe.inventory import InventoryError
 from controller.observe.rib import RibRow
 from controller.rollout.routes import build_router
+from controller.rollout.snapshot_routes import build_snapshot_router
 from controller.rollout.view import StoreView
 from controller.snapshots.model import Change
 from controller.store import Store, open_store
@@ -156,7 +157,7 @@ def test_customers_see_their_own_and_operators_all(play: Callable[[Scenario], No
     async def scenario(c: Controller, view: StoreView, one: FakeAgent, two: FakeAgent) -> None:
         app = create_app(
             c.store, view=NullView(), sites=["site1"], on_change_set=print,
-            extra_routers=[build_router(c.driver)],
+            extra_routers=[build_router(c.driver), build_snapshot_router(c.driver)],
         )  # fmt: skip
         tokens = {who: token_for(c, who) for who in (None, "acme", "globex")}
 
