@@ -90,12 +90,7 @@ async def _serve(told: Told) -> None:
     from controller.addressing.intents import open_intent_service  # noqa: PLC0415
     from controller.addressing.validator import Validator  # noqa: PLC0415
     from controller.notifications import Notifications  # noqa: PLC0415
-    from controller.rollbacks import pin_routes  # noqa: PLC0415
-    from controller.rollbacks import routes as rollback_routes  # noqa: PLC0415
     from controller.rollout.driver import Driver  # noqa: PLC0415
-    from controller.rollout.routes import build_router  # noqa: PLC0415
-    from controller.rollout.snapshot_routes import build_snapshot_router  # noqa: PLC0415
-    from controller.rollout.store_routes import build_store_router  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
     from controller.store import open_store  # noqa: PLC0415
     from controller.tasks import declared, routes, runner  # noqa: PLC0415
@@ -126,12 +121,8 @@ async def _serve(told: Told) -> None:
             sites=list(told.sites),
             on_change_set=queued,
             extra_routers=[
-                build_router(driver),
-                build_store_router(driver),
+                *_routers(driver),
                 routes.build_tasks_router(tasks),
-                build_snapshot_router(driver),
-                rollback_routes.router,
-                pin_routes.router,
             ],
             intents=open_intent_service(told.state_dir / "intent.key"),
             validation=validator,
