@@ -171,6 +171,18 @@ def _supervised(runner: Runner, validator: Validator | None) -> list[asyncio.Tas
     return started
 
 
+def _routers(driver: Driver) -> list[APIRouter]:
+    """Return the routes of what stands beside and below the Addressing API."""
+    from controller.rollbacks import pin_routes  # noqa: PLC0415
+    from controller.rollbacks import routes as rollback_routes  # noqa: PLC0415
+    from controller.rollout.routes import build_router  # noqa: PLC0415
+    from controller.rollout.snapshot_routes import build_snapshot_router  # noqa: PLC0415
+    from controller.rollout.store_routes import build_store_router  # noqa: PLC0415
+
+    built = (build(driver) for build in (build_router, build_store_router, build_snapshot_router))
+    return [*built, rollback_routes.router, pin_routes.router]
+
+
 def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:
     """Return the event that ends the server: by SIGTERM, SIGINT, or because the roll-outs crashed."""
     import signal  # noqa: PLC0415
