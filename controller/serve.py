@@ -17,7 +17,10 @@ from controller.serve_front import Front, ServeError
 from controller.validation.config import ValidationConfig, read_config
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter
+
     from controller.addressing.validator import Validator
+    from controller.rollout.driver import Driver
     from controller.tasks.runner import Runner
 
 log = structlog.get_logger()
