@@ -281,8 +281,10 @@ def join_sites(session: Session, sites: Iterable[str]) -> None:
 
 def targets(session: Session, site: str) -> dict[str, Target]:
     """Return what a site is to have, by account."""
-    rows = session.scalars(select(SiteTreeRow).where(SiteTreeRow.site == site))
-    return {row.account_id: Target(ChunkHash(row.hash), row.rollout_id) for row in rows}
+    # Columns, not rows as objects: a fleet has accounts times sites of them.
+    columns = select(SiteTreeRow.account_id, SiteTreeRow.hash, SiteTreeRow.rollout_id)
+    rows = session.execute(columns.where(SiteTreeRow.site == site))
+    return {account_id: Target(ChunkHash(hash_), rollout_id) for account_id, hash_, rollout_id in rows}
 
 
 def known_chunks(session: Session) -> set[str]:

@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
+from msgspec import structs
+
+from controller.bgp import Prefix
+from controller.rollout.course import Course, Rollout
 from controller.rollout.delivery import Footprint, Move, Unknown, footprint, foreign_chunks, judge, next_move
-from controller.rollout.machine import (
+from controller.rollout.events import (
+    Aborted,
+    BaselineLooked,
+    BreakerClosed,
+    BreakerOpened,
+    Conclude,
     DeadlinePassed,
     Deliver,
     Event,
-    Rollout,
-    SiteEvent,
+    GateAnswered,
+    GateOutcome,
+    Paused,
+    Resumed,
+    Revert,
+    RevertEnded,
     SiteHeard,
     Started,
-    plan,
-    step,
 )
+from controller.rollout.machine import plan, step
 from controller.rollout.records import Target
-from controller.safety.effects import Effect, effects
-from controller.snapshots.compile import candidate
+from controller.rollout.reverts import halves
+from controller.rollout.states import RolloutState, SiteEvent
+from controller.rollout.waves import bake_s, is_gated, plan_waves
+from controller.safety import assess, breaker
+from controller.safety.candidate import Context, Numbers
+from controller.safety.effects import Effect, effects, subtractive
+from controller.safety.intents import Intent, IntentError, verify_signature
+from controller.safety.policy import Policy
+from controller.safety.verdict import Verdict
+from controller.safety.windows import Ledger
+from controller.snapshots.compile import Candidate, candidate
 from controller.snapshots.model import ChangeSet, Chunk, ChunkHash, SnapshotError, decode_chunk
+from controller.snapshots.rollback import changes_of
 from controller.transport.messages import Command, Receipt, SiteStatus
-from tests.simulation.records import Admitted, Fact
+from tests.simulation.actors import EPOCH, OWNER, PUBLIC_KEYS
+from tests.simulation.records import Admitted, Fact, Handed, HeldBack, Looked
 from tests.simulation.store import SnapshotRow, Store
 from tests.simulation.universe import SITES
 
+WAY_BACK = frozenset({RolloutState.REVERTING})
+ENDED = frozenset({"done", "failed", "held", "dropped", "reverted", "aborted"})
 _CHUNKS: dict[ChunkHash, Chunk] = {}
 _FOOTPRINTS: dict[tuple[ChunkHash | None, ChunkHash], Footprint] = {}
+
+
+@functools.lru_cache(maxsize=50_000)
+def read_intent(text: str) -> Intent | None:
+    """Return the intent in ``text``, if one of our keys signed it."""
+    try:
+        return verify_signature(text, PUBLIC_KEYS)
+    except IntentError:
+        return None
+
+
+def announced_at(chunk: Chunk | None) -> dict[Prefix, tuple[str, ...]]:
+    """Return where each prefix of an account is to be announced."""
+    found = () if chunk is None else chunk.bgp_prefixes
+    return {b.cidr: b.sites or SITES for b in found if b.advertised}
 
 
 @dataclass(slots=True)
@@ -44,8 +86,11 @@ class View:
 class Controller:
     """One life of the controller, from :meth:`start` to the next."""
 
-    def __init__(self, store: Store, note: Callable[[Fact], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, note: Callable[[Fact], None], clock: Callable[[], float], policy: Policy
+    ) -> None:
         self.store = store
+        self._policy = policy
         self._note = note
         self._clock = clock
         self.start()
@@ -54,6 +99,7 @@ class Controller:
         """Forget everything but the store."""
         self.views = {site: View() for site in SITES}
         self.open = {i: r for i, r in self.store.rollouts.items() if not r.quiet}
+        self.ledger = Ledger(self._policy, self.store.ledger, self.store.closed)
         self.at_start = {site: {a: t.hash for a, t in self.store.targets[site].items()} for site in SITES}
 
     # -- admission ----------------------------------------------------------------------------------
@@ -64,41 +110,141 @@ class Controller:
             found = _CHUNKS[hash_] = decode_chunk(self.store.chunks[hash_], hash_)
         return found
 
-    def admit(self) -> None:
-        """Take the oldest change-set that waits, in one transaction."""
-        waiting = self.store.queued()
-        if waiting is None or any(v.reachable is None for v in self.views.values()):
-            return  # a conflict is to show before anything is compiled
-        change_set = self.store.change_sets[waiting].change_set
+    def admit(self) -> bool:
+        """Take the oldest change-set that may go, in one transaction; tells whether there was one."""
+        if any(v.reachable is None for v in self.views.values()):
+            return False  # a conflict is to show before anything is compiled
+        behind = {r.account_id for r in self.open.values() if r.under_way or r.state in WAY_BACK}
+        for waiting in self.store.queued():
+            change_set = self.store.change_sets[waiting].change_set
+            if change_set.account_id not in behind or self._takes_back(waiting):
+                self._admit(waiting, change_set)
+                return True
+        return False
+
+    def _takes_back(self, change_set_id: str) -> bool:
+        return any(change_set_id in r.course.reverted_by for r in self.open.values())
+
+    def _admit(self, waiting: str, change_set: ChangeSet) -> None:
         account = change_set.account_id
-        old_hash = self.store.head.get(account)
-        old = None if old_hash is None else self.chunk(old_hash)
+        old = self.chunk(self.store.head[account])
         try:
             found = candidate(self.store.head, old, change_set)
         except SnapshotError as error:
-            self.store.move(waiting, "failed", str(error))
+            self._move(waiting, "failed", str(error))
             return
         foreseen = effects(old, found.chunk, SITES)
-        held = self._held(change_set, old, found.chunk, foreseen)
-        if held is not None:
-            self.store.move(waiting, "held", held)
+        verdict = self._assessed(waiting, change_set, old, foreseen)
+        if verdict.decision == "hold":
+            self._note(HeldBack(waiting, change_set.actor, account, foreseen, verdict.reason))
+            self._move(waiting, "held", verdict.reason)
             return
-        to_hash = found.hash
-        self.store.chunks[to_hash] = found.body
-        self.store.head[account] = to_hash
-        self.store.snapshots.append(SnapshotRow(found.step, change_set, foreseen))
-        self._begin(plan(f"r-{waiting}", waiting, account, old_hash, to_hash, waves=(SITES,)))
-        self._note(Admitted(waiting, foreseen, self._clock()))
+        self._begin(change_set, found, foreseen, verdict.lane)
 
-    def _held(
-        self, change_set: ChangeSet, old: Chunk | None, new: Chunk, foreseen: tuple[Effect, ...]
-    ) -> str | None:
-        """Say why a change-set is held, or None."""
-        return None
+    def _assessed(
+        self, waiting: str, change_set: ChangeSet, old: Chunk, foreseen: tuple[Effect, ...]
+    ) -> Verdict:
+        """Judge a candidate; the ledger and the breaker learn of it in the same transaction."""
+        account, now = change_set.account_id, self._clock()
+        counts = {
+            a: sum(b.advertised for b in self.chunk(h).bgp_prefixes) for a, h in self.store.head.items()
+        }
+        context = Context(
+            self._policy, change_set.actor, change_set.actor == OWNER.format(account), account,
+            Numbers(counts[account], sum(counts.values()), len(counts)), self.ledger, now,
+            intents=tuple(self._verified(change_set)), lane=change_set.lane,  # type: ignore[arg-type]
+            breaker=self.store.breaker, announced=announced_at(old),
+            released_by=self.store.change_sets[waiting].released_by,
+        )  # fmt: skip
+        verdict = assess.assess(foreseen, context)
+        entries = assess.entries(foreseen, context, verdict)
+        self.ledger.record(entries)
+        self.store.ledger += entries
+        for event in assess.events(foreseen, context, verdict, waiting):
+            self.breaker(event)
+        return verdict
 
-    def _begin(self, rollout: Rollout) -> None:
+    def _verified(self, change_set: ChangeSet) -> Iterator[Intent]:
+        """Return the intents that hold; none is trusted for having been put into the store."""
+        now = EPOCH + timedelta(seconds=self._clock())
+        for text in change_set.intents:
+            intent = read_intent(text)
+            if intent is not None and intent.not_before <= now < intent.expires_at:
+                yield intent
+
+    def breaker(self, event: breaker.Event) -> None:
+        """Take the breaker one step on, and do what it says."""
+        self.store.breaker, commands = breaker.step(self.store.breaker, event, self._clock(), self._policy)
+        for command in commands:
+            if isinstance(command, breaker.Release):
+                row = self.store.change_sets[command.change_set_id]
+                self.store.change_sets[command.change_set_id] = replace(
+                    row, state="queued", released_by=command.by
+                )
+            elif isinstance(command, breaker.Drop):
+                self._move(command.change_set_id, "dropped", f"by {command.by}")
+            elif isinstance(command, breaker.Forget):
+                self.ledger.forget(command.scope, command.at)
+                self.store.closed[command.scope] = command.at
+                self._tell_all(BreakerClosed(command.scope), command.scope)
+            elif command.nth == 0:
+                self._tell_all(BreakerOpened(command.scope, command.says), command.scope)
+
+    def _tell_all(self, event: BreakerOpened | BreakerClosed, scope: str) -> None:
+        for rollout in list(self.open.values()):
+            change_set = self.store.change_sets[rollout.change_set_id].change_set
+            verbs = {e.verb for e in subtractive(self._foreseen(rollout))}
+            if scope in breaker.scopes_of(change_set.actor, rollout.account_id, verbs):
+                self._do(rollout, event)
+
+    def _foreseen(self, rollout: Rollout) -> tuple[Effect, ...]:
+        old = None if rollout.from_hash is None else self.chunk(rollout.from_hash)
+        return effects(old, self.chunk(rollout.to_hash), SITES)
+
+    def _begin(  # noqa: PLR0917
+        self, change_set: ChangeSet, found: Candidate, foreseen: tuple[Effect, ...], lane: str,
+        sites: tuple[str, ...] | None = None, reverts: str = "",
+    ) -> None:  # fmt: skip
+        store, policy = self.store, self._policy
+        lost = {e.cidr for e in subtractive(foreseen)}
+        gated = not reverts and is_gated(lane, subtractive=bool(lost), staged=policy.guards.staged)
+        id_ = f"r-{change_set.id}"
+        waves = plan_waves(id_, SITES, policy.waves, gated=gated, touched={e.site for e in foreseen})
+        course = Course(lane=lane, subtractive=bool(lost), reverts=reverts)
+        if gated:
+            course = Course(
+                lane=lane, gated=True, subtractive=bool(lost), bake_s=bake_s(len(lost), policy.waves),
+                gate_wait_s=policy.gates.wait_s, control=waves.control,
+            )  # fmt: skip
+        from_hash, to_hash = found.step.from_hash, found.hash
+        store.chunks[to_hash] = found.body
+        store.head[change_set.account_id] = to_hash
+        store.snapshots.append(SnapshotRow(found.step, change_set, foreseen))
+        rollout = plan(
+            id_, change_set.id, change_set.account_id, from_hash, to_hash,
+            waves=waves.waves if sites is None else (sites,), course=course,
+        )  # fmt: skip
+        self._move(change_set.id, "rolling")
+        old = None if from_hash is None else self.chunk(from_hash)
+        row = store.change_sets[change_set.id]
+        opens = frozenset(o.scope for o in store.breaker.open.values() if not o.except_for)
+        self._note(
+            Admitted(
+                change_set.id, change_set.account_id, change_set.actor, foreseen, self._clock(),
+                announced_at(old), opens, bool(row.released_by), reverts != "",
+            )
+        )  # fmt: skip
         self._do(rollout, Started())
-        self.store.move(rollout.change_set_id, "rolling")
+
+    def _move(self, change_set_id: str, state: str, reason: str = "") -> None:
+        self.store.move(change_set_id, state, reason)
+        for rollout in list(self.open.values()):
+            made = rollout.course.reverted_by
+            if change_set_id not in made:
+                continue
+            states = {self.store.change_sets[i].state for i in made}
+            if states <= ENDED:
+                self._do(rollout, RevertEnded(states == {"done"}, reason or "a part of it was not done"))
 
     # -- roll-outs ----------------------------------------------------------------------------------
 
@@ -113,10 +259,52 @@ class Controller:
             self.open[after.id] = after
         for command in commands:
             if isinstance(command, Deliver):
+                self._note(Handed(after.id, after.wave, command.sites))
                 for site in command.sites:
                     self.store.targets[site][after.account_id] = Target(after.to_hash, after.id)
-            else:
-                self.store.move(after.change_set_id, command.outcome.value, command.reason)
+            elif isinstance(command, Revert):
+                self._take_back(after, command.sites, command.reason)
+            elif isinstance(command, Conclude):
+                self._move(after.change_set_id, command.outcome.value, command.reason)
+
+    def _take_back(self, rollout: Rollout, reached: tuple[str, ...], reason: str) -> None:
+        """Begin the way back: what only adds at once, what takes away as a change-set like any other."""
+        account, store = rollout.account_id, self.store
+        if store.head[account] != rollout.to_hash:
+            self._do(rollout, RevertEnded(False, "newer changes stand on it"))
+            return
+        old = Chunk(account) if rollout.from_hash is None else self.chunk(rollout.from_hash)
+        adds, takes = halves(self.chunk(rollout.to_hash), old, reached)
+        by = store.change_sets[rollout.change_set_id].change_set.actor
+        made = [
+            ChangeSet(f"{rollout.change_set_id}-{half}", account, by, f"takes back {rollout.id}: {reason}",
+                      f"{self._clock()}", changes_of(steps), lane="rollback")
+            for half, steps in (("adds", adds), ("takes", takes)) if steps
+        ]  # fmt: skip
+        for change_set in made:
+            store.write(change_set, change_set.id)
+        back = replace(rollout, course=structs.replace(rollout.course, reverted_by=tuple(c.id for c in made)))
+        store.rollouts[back.id] = self.open[back.id] = back
+        if adds:
+            found = candidate(store.head, self.chunk(rollout.to_hash), made[0])
+            foreseen = effects(self.chunk(rollout.to_hash), found.chunk, reached)
+            self._begin(made[0], found, foreseen, "rollback", reached, rollout.id)
+        if not made:
+            self._do(back, RevertEnded(True))
+
+    def look(self, which: int, outcome: GateOutcome) -> None:
+        """Let those who look answer for a roll-out that asks: truly, wrongly, or not at all."""
+        asking = [r for r in self.open.values() if r.wants_look]
+        if asking:
+            rollout = asking[which % len(asking)]
+            what = BaselineLooked if rollout.state is RolloutState.PLANNED else GateAnswered
+            self._note(Looked(rollout.id, rollout.wave, what is BaselineLooked, outcome))
+            self._do(rollout, what(rollout.wave, outcome, "as seen"))
+
+    def wish(self, which: int, event: Paused | Resumed | Aborted) -> None:
+        """Let an operator pause, resume or abort a roll-out."""
+        if self.open:
+            self._do(list(self.open.values())[which % len(self.open)], event)
 
     def deadlines(self) -> None:
         now = self._clock()
@@ -197,6 +385,9 @@ class Controller:
             foreign = account in store.conflicts[site]
             move = next_move(target.hash, view.held.get(account), store.chunks, foreign=foreign)
             if isinstance(move, Move):
+                handed = self.open.get(target.rollout_id)
+                if handed is not None and not handed.may_hand(site):
+                    continue  # it is paused
                 return self._command(site, account, move, target.rollout_id)
             if isinstance(move, Unknown):
                 self._tell(site, account, SiteEvent.CONFLICTED, move.reason)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from controller.safety.breaker import scopes_of
+from controller.safety.effects import subtractive
 from controller.snapshots.diff import apply_to_tree
+from controller.snapshots.model import ChunkHash
 from controller.snapshots.projection import project
+from tests.simulation.actors import OWNER
 from tests.simulation.records import (
     Acknowledged,
     Admitted,
     Announced,
     Calm,
     Fact,
+    Handed,
+    HeldBack,
     Journalled,
     Refused,
     Restarted,
@@ -78,8 +84,8 @@ def i05_no_acknowledged_write_is_lost_or_done_twice(world: World, new: Sequence[
     if any(isinstance(fact, Calm) for fact in new):
         for key, id_ in world.acknowledged.items():
             row = world.store.change_sets.get(id_)
-            if row is None or row.state == "queued":
-                return f"the acknowledged write {key} is {'lost' if row is None else 'still queued'}"
+            if row is None:
+                return f"the acknowledged write {key} is lost"
     return None
 
 
@@ -99,19 +105,116 @@ def i06_operational_state_changes_by_recorded_steps_alone(world: World, new: Seq
     return None
 
 
+def i06_nothing_is_taken_away_unasked(world: World, new: Sequence[Fact]) -> str | None:
+    for fact in new:
+        if isinstance(fact, Admitted):
+            wrote = world.wanted.get(fact.change_set_id)
+            unasked = set(subtractive(fact.effects)) - (wrote.wanted if wrote is not None else frozenset())
+            if unasked:
+                return (
+                    f"{fact.change_set_id} of {fact.actor} takes away {min(unasked)}, which nobody asked for"
+                )
+    return None
+
+
+def i07_nothing_passes_an_open_breaker(world: World, new: Sequence[Fact]) -> str | None:
+    """Whether it should be open is counted here anew, from what was admitted and when it was closed last."""
+    for fact in new:
+        if isinstance(fact, HeldBack):
+            if fact.actor == OWNER.format(fact.account_id) and not subtractive(fact.effects):
+                return f"the owner's additive {fact.change_set_id} is held: {fact.reason}"
+        elif isinstance(fact, Admitted) and subtractive(fact.effects) and not fact.released:
+            verbs = {e.verb for e in subtractive(fact.effects)}
+            through = fact.open_scopes & set(scopes_of(fact.actor, fact.account_id, verbs))
+            if through:
+                return f"{fact.change_set_id} of {fact.actor} passes the open breaker of {min(through)}"
+            excess = _excess(world, fact)
+            if excess:
+                return excess
+    return None
+
+
+def _excess(world: World, last: Admitted) -> str | None:
+    """Say which window the actor (or, for an owner, the account) exceeds with ``last``."""
+    owner = last.actor == OWNER.format(last.account_id)
+    scope = f"account:{last.account_id}" if owner else f"actor:{last.actor}"
+    windows = world.settings.policy.breaker.account if owner else world.settings.policy.breaker.actor
+    for window in windows:
+        since = max(last.at - window.seconds, world.store.closed.get(scope, float("-inf")))
+        prefixes = {
+            e.cidr
+            for fact in world.admitted
+            if fact.actor == last.actor and not fact.released and fact.at > since
+            for e in subtractive(fact.effects)
+        }
+        if len(prefixes) > window.number:
+            return (
+                f"{scope} took {len(prefixes)} prefixes away within {window.seconds} s, {window.number} may"
+            )
+    return None
+
+
+def s04_no_prefix_loses_its_last_site_by_itself(world: World, new: Sequence[Fact]) -> str | None:
+    """guards.md, 4: but by its owner, or when a person has released it after a hold."""
+    for fact in new:
+        if isinstance(fact, Admitted) and fact.actor != OWNER.format(fact.account_id) and not fact.released:
+            for cidr, sites in fact.announced.items():
+                lost = {e.site for e in fact.effects if e.verb == "withdraw" and e.cidr == cidr}
+                if lost and lost >= set(sites):
+                    return f"{fact.change_set_id} of {fact.actor} takes {cidr} off its last site"
+    return None
+
+
+def s06_broad_changes_go_by_waves(world: World, new: Sequence[Fact]) -> str | None:
+    """SAFETY.md, 6: what is no owner's small change reaches canaries first, the others after their gate."""
+    for fact in new:
+        if not isinstance(fact, Handed):
+            continue
+        rollout = world.store.rollouts[fact.rollout_id]
+        admitted = world.admitted_as(rollout.change_set_id)
+        if admitted is None or admitted.takes_back or admitted.actor == OWNER.format(rollout.account_id):
+            continue
+        touched = {e.site for e in admitted.effects}
+        first = set(fact.sites) & touched
+        if fact.wave == 0 and len(touched) > 1 and len(first) > world.settings.policy.waves.canaries:
+            return f"{fact.rollout_id} of {admitted.actor} goes to {sorted(first)} at once"
+        takes = bool(subtractive(admitted.effects))  # what only adds goes on without data
+        if takes and fact.wave > 0 and (fact.rollout_id, fact.wave - 1) not in world.gates_passed:
+            return f"{fact.rollout_id} goes to wave {fact.wave}, and the gate before it has not passed"
+    return None
+
+
 def i08_sites_end_with_the_operational_tree(world: World, new: Sequence[Fact]) -> str | None:
+    """As far as roll-outs have brought it: one that waits for a person leaves sites as they were."""
     if not any(isinstance(fact, Calm) for fact in new):
         return None
     for site in world.sites.values():
+        if site.fault:
+            continue
         held = {a: h for a, (h, _) in site.state.chunk_bytes().items()}
-        wanted = {a: t.hash for a, t in world.store.targets[site.name].items()}
-        if held != wanted and not world.store.conflicts[site.name] and not site.fault:
-            return f"{site.name} ends with {held}, and was to have {wanted}"
-        chunks = {a: world.controller.chunk(h) for a, h in wanted.items()}
+        for account, target in world.store.targets[site.name].items():
+            rollout = world.store.rollouts.get(target.rollout_id)
+            waits = rollout is not None and not rollout.may_hand(site.name)
+            if (
+                held.get(account) != target.hash
+                and account not in world.store.conflicts[site.name]
+                and not waits
+            ):
+                return (
+                    f"{site.name} ends with {held.get(account)} of {account}, and was to have {target.hash}"
+                )
+        chunks = {a: world.controller.chunk(ChunkHash(h)) for a, h in held.items()}
         state = project(chunks, site.name, OUR_AS)
         lacking = {r.prefix for r in state.routes if state.needs[r.prefix]} - site.rib.keys()
-        if lacking and not site.fault:
+        if lacking:
             return f"{site.name} ends without {sorted(lacking)}"
+    for account, hash_ in world.store.head.items():
+        moving = any(r.account_id == account for r in world.controller.open.values())
+        sites = [
+            n for n, s in world.sites.items() if world.store.targets[n][account].hash != hash_ and not s.fault
+        ]
+        if sites and not moving:
+            return f"{sites[0]} is to have something else of {account} than the head, and nothing moves it"
     return None
 
 
@@ -142,6 +245,10 @@ INVARIANTS: dict[str, Invariant] = {
         i04_what_comes_back_is_the_last_admitted_state,
         i05_no_acknowledged_write_is_lost_or_done_twice,
         i06_operational_state_changes_by_recorded_steps_alone,
+        i06_nothing_is_taken_away_unasked,
+        i07_nothing_passes_an_open_breaker,
+        s04_no_prefix_loses_its_last_site_by_itself,
+        s06_broad_changes_go_by_waves,
         i08_sites_end_with_the_operational_tree,
         i09_a_malformed_request_changes_nothing_and_is_told_why,
         i11_nothing_is_applied_twice_or_from_the_past,

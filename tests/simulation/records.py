@@ -5,6 +5,7 @@ The product never sees any of it. ``at`` is true time in seconds, which no clock
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.bgp import Prefix, Route
@@ -42,11 +43,51 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A change-set became operational."""
+    """A change-set became operational. ``takes_back``: by itself, as the additive half of a revert.
+
+    ``announced``: where each prefix of the account was to be announced before; ``open_scopes``: the breaker's
+    at that moment, that it was closed for nobody in; ``released``: a person decided to deploy it.
+    """
 
     change_set_id: str
+    account_id: str
+    actor: str
     effects: tuple[Effect, ...]
     at: float
+    announced: Mapping[Prefix, Collection[str]]
+    open_scopes: frozenset[str]
+    released: bool
+    takes_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A change-set was held, with these effects and for this reason."""
+
+    change_set_id: str
+    actor: str
+    account_id: str
+    effects: tuple[Effect, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Sites are to have what a roll-out brings, from now on."""
+
+    rollout_id: str
+    wave: int
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Somebody looked at a wave: at its ``baseline``, or for its gate."""
+
+    rollout_id: str
+    wave: int
+    baseline: bool
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from controller.rollout.machine import Rollout
 from controller.rollout.records import Target
+from controller.safety import breaker
 from controller.safety.effects import Effect
+from controller.safety.windows import Entry
 from controller.snapshots.diff import TreeStep
 from controller.snapshots.model import ChangeSet, ChunkHash
 from tests.simulation.universe import ACCOUNTS, BEGINNING, SITES
@@ -19,6 +21,7 @@ class ChangeSetRow:
     change_set: ChangeSet
     state: str = "queued"
     reason: str = ""
+    released_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,16 @@ class Store:
     given: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SITES, len(ACCOUNTS)))
     conflicts: dict[str, dict[str, ChunkHash]] = field(default_factory=lambda: {site: {} for site in SITES})
 
+    ledger: list[Entry] = field(default_factory=list)
+    closed: dict[str, float] = field(default_factory=dict)
+    breaker: breaker.State = field(default_factory=breaker.State)
+
     def copy(self) -> Store:
         return Store(
             dict(self.change_sets), dict(self.keys), dict(self.chunks), dict(self.head),
             list(self.snapshots), dict(self.rollouts), {s: dict(t) for s, t in self.targets.items()},
-            dict(self.given), {s: dict(c) for s, c in self.conflicts.items()},
+            dict(self.given), {s: dict(c) for s, c in self.conflicts.items()}, list(self.ledger),
+            dict(self.closed), self.breaker,
         )  # fmt: skip
 
     def write(self, change_set: ChangeSet, key: str) -> str:
@@ -65,6 +73,6 @@ class Store:
     def move(self, change_set_id: str, state: str, reason: str = "") -> None:
         self.change_sets[change_set_id] = replace(self.change_sets[change_set_id], state=state, reason=reason)
 
-    def queued(self) -> str | None:
-        """Return the oldest change-set that waits."""
-        return next((i for i, row in self.change_sets.items() if row.state == "queued"), None)
+    def queued(self) -> list[str]:
+        """Return the change-sets that wait, oldest first."""
+        return [i for i, row in self.change_sets.items() if row.state == "queued"]

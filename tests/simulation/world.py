@@ -11,35 +11,67 @@ from dataclasses import dataclass
 
 from controller.agent.journal_records import encode_record
 from controller.bgp import Prefix
+from controller.rollout.events import Aborted, GateOutcome, Paused, Resumed
+from controller.safety import breaker
 from controller.safety.effects import subtractive
+from controller.safety.policy import Breaker, Lanes, Policy, Waves, Window
 from controller.snapshots.compile import apply
 from controller.snapshots.model import Change, ChangeSet, SnapshotError
 from controller.transport.messages import Command
 from tests.simulation import actors
 from tests.simulation.controller import Controller
-from tests.simulation.records import Acknowledged, Calm, Fact, Refused, Withdrew, Wrote
+from tests.simulation.records import (
+    Acknowledged,
+    Admitted,
+    Calm,
+    Fact,
+    Looked,
+    Refused,
+    Withdrew,
+    Wrote,
+)
 from tests.simulation.site import Site
 from tests.simulation.store import Store
 from tests.simulation.universe import ACCOUNTS, LATER, MACHINES, PARTS, SERVICE, SITES
+
+POLICY = Policy(
+    breaker=Breaker(
+        floor=5,
+        fleet=(Window(seconds=600, number=3, share=1.0),),
+        actor=(Window(seconds=600, number=1, share=1.0),),
+        account=(Window(seconds=600, number=2, share=1.0),),
+        classes=(Window(seconds=600, number=2, share=1.0),),
+        owners=(Window(seconds=600, number=4, share=1.0),),
+        accounts=(Window(seconds=600, number=1, share=1.0),),
+        gone_counts=1,
+        several=2,
+    ),
+    lanes=Lanes(express_bgp_prefixes=1),
+    waves=Waves(canaries=1, control=1, shares=(0.5, 1.0), bake_s=20.0),
+)
+"""Production's rules with numbers that six prefixes at three sites can exceed."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What of the product is armed in a history; ``Settings()`` is all of it."""
 
+    policy: Policy = POLICY
+
 
 class World:
-    """One history. ``new`` are the facts of the operation under way; ``facts`` all that came before it."""
+    """One history. ``new`` are the facts of the operation under way."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.at = 0.0
-        self.facts: list[Fact] = []
+        self.admitted: list[Admitted] = []
+        self.gates_passed: set[tuple[str, int]] = set()
         self.new: list[Fact] = []
         self.store = Store()
         self.backup: Store | None = None
         self.sites = {name: Site(name, self.new.append, self._withdrew) for name in SITES}
-        self.controller = Controller(self.store, self.new.append, lambda: self.at)
+        self.controller = self._new_controller()
         self.controller_runs = True
         self.late: list[Command] = []
         self.unanswered: list[tuple[ChangeSet, str]] = []
@@ -49,10 +81,20 @@ class World:
         self._numbers = 0
         self.hear_all()
 
+    def admitted_as(self, change_set_id: str) -> Admitted | None:
+        return next((f for f in self.admitted if f.change_set_id == change_set_id), None)
+
+    def _new_controller(self) -> Controller:
+        return Controller(self.store, self.new.append, lambda: self.at, self.settings.policy)
+
     def take_new(self) -> list[Fact]:
         """Return the facts since the last call; they are kept, too."""
         taken = list(self.new)
-        self.facts += taken
+        for fact in taken:
+            if isinstance(fact, Admitted):
+                self.admitted.append(fact)
+            elif isinstance(fact, Looked) and not fact.baseline and fact.outcome == "pass":
+                self.gates_passed.add((fact.rollout_id, fact.wave))
         self.new.clear()
         return taken
 
@@ -212,10 +254,39 @@ class World:
     def controller_crashes(self, bits: int) -> None:
         """It forgets all but its store; it may stay away for a while."""
         self.controller_runs = bool(bits & 3)
-        self.controller = Controller(self.store, self.new.append, lambda: self.at)
+        self.controller = self._new_controller()
 
     def controller_returns(self, _: int = 0) -> None:
         self.controller_runs = True
+
+    def somebody_looks(self, bits: int) -> None:
+        """An observer answers for a wave: mostly that it is sound; at times it lies, or cannot tell."""
+        if self.controller_runs:
+            outcomes: tuple[GateOutcome, ...] = ("fail", "inconclusive", "error", "inconclusive")
+            self.controller.look(bits >> 8, outcomes[bits & 3] if bits >> 2 & 3 == 0 else "pass")
+
+    def operator_wishes(self, bits: int) -> None:
+        if self.controller_runs:
+            wishes = (
+                Paused("operator", "to look"),
+                Resumed("operator"),
+                Resumed("operator"),
+                Aborted("wrong"),
+            )
+            self.controller.wish(bits >> 2, wishes[bits & 3])
+
+    def operator_closes_the_breaker(self, bits: int) -> None:
+        """An operator looks at the queue of an open scope, and decides on each group of it."""
+        state = self.store.breaker
+        if not state.open or not self.controller_runs:
+            return
+        scope = sorted(state.open)[bits % len(state.open)]
+        waiting = breaker.queue(state, scope)
+        choices: tuple[breaker.Decision, ...] = ("deploy", "drop", "wait", "drop")
+        decisions = dict.fromkeys(breaker.groups(waiting), choices[bits >> 4 & 3])
+        self.controller.breaker(
+            breaker.Closing(scope, breaker.queue_hash(waiting), decisions, "operator:op2")
+        )
 
     # -- sites --------------------------------------------------------------------------------------
 
@@ -301,8 +372,14 @@ class World:
         for _ in range(12):
             moved = False
             self.hear_all()
-            while self.store.queued() is not None:
-                self.controller.admit()
+            while self.controller.admit():
+                moved = True
+            self.at += 60.0
+            self.controller.deadlines()
+            for rollout in list(self.controller.open.values()):
+                self.controller.wish(list(self.controller.open).index(rollout.id), Resumed("operator"))
+            while any(r.wants_look for r in self.controller.open.values()):
+                self.controller.look(0, "pass")
                 moved = True
             for n, name in enumerate(SITES):
                 for _command in range(8):
@@ -344,6 +421,9 @@ OPERATIONS: dict[Operation, int] = {
     World.speaker_link_lost: 1,
     World.speaker_restarts: 1,
     World.time_passes: 6,
+    World.somebody_looks: 8,
+    World.operator_wishes: 1,
+    World.operator_closes_the_breaker: 2,
 }
 """What can happen, and how often it does."""
 
