@@ -178,11 +178,13 @@ def _routers(driver: Driver) -> list[APIRouter]:
     """Return the routes of what stands beside and below the Addressing API."""
     from controller.rollbacks import pin_routes  # noqa: PLC0415
     from controller.rollbacks import routes as rollback_routes  # noqa: PLC0415
+    from controller.rollout.rollout_routes import build_rollout_router  # noqa: PLC0415
     from controller.rollout.routes import build_router  # noqa: PLC0415
     from controller.rollout.snapshot_routes import build_snapshot_router  # noqa: PLC0415
     from controller.rollout.store_routes import build_store_router  # noqa: PLC0415
 
-    built = (build(driver) for build in (build_router, build_store_router, build_snapshot_router))
+    over = (build_router, build_rollout_router, build_store_router, build_snapshot_router)
+    built = (build(driver) for build in over)
     return [*built, rollback_routes.router, pin_routes.router]
 
 

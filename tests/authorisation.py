@@ -131,6 +131,10 @@ ROUTES: dict[str, Row] = {
     f"GET {HERALD}/audit/verify": Row("operators"),
     f"GET {HERALD}/change-sets/{{change_set_id}}": Row("viewers"),
     f"GET {HERALD}/rollouts": Row("anybody"),
+    f"GET {HERALD}/rollouts/{{rollout_id}}": Row("viewers", answer=404),  # nothing was rolled out
+    f"POST {HERALD}/rollouts/{{rollout_id}}/pause": Row("operators", {"reason": "why"}, answer=404),
+    f"POST {HERALD}/rollouts/{{rollout_id}}/resume": Row("operators", {"reason": "why"}, answer=404),
+    f"POST {HERALD}/rollouts/{{rollout_id}}/abort": Row("operators", {"reason": "why"}, answer=404),
     f"GET {HERALD}/snapshots": Row("anybody"),
     f"GET {HERALD}/snapshots/{{snapshot_id}}": Row("anybody", answer=404),  # nothing was admitted
     f"GET {HERALD}/snapshots/{{snapshot_id}}/diff/{{other_id}}": Row("anybody", answer=404),

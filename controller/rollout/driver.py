@@ -43,7 +43,7 @@ from controller.rollout.looking import Looker
 from controller.rollout.machine import step
 from controller.rollout.records import Admission
 from controller.rollout.site import SiteFollower
-from controller.rollout.states import HANDED, OVER, RolloutState, SiteEvent, SiteState
+from controller.rollout.states import HANDED, RolloutState, SiteEvent, SiteState
 from controller.rollout.supervise import keep_running
 from controller.rollout.tracked import Handing, Target, Terms, Tracked, rebased
 from controller.safety.policy import Policy
@@ -54,6 +54,9 @@ from controller.transport.messages import SiteStatus
 from controller.transport.protocol import SiteLink
 
 log = structlog.get_logger()
+
+Wish = Paused | Resumed | Aborted
+"""What people want of a roll-out."""
 
 
 class Driver:
@@ -247,23 +250,31 @@ class Driver:
 
     # -- what people and the breaker wish -----------------------------------------------------------
 
-    async def pause(self, rollout_id: str, reason: str) -> None:
-        """Hand over nothing more of a roll-out; raises :class:`RolloutError`."""
-        await self._wish(rollout_id, Paused("operator", reason))
+    async def wish(self, rollout_id: str, event: Wish) -> None:
+        """Give a person's wish to a roll-out, and write down what it makes of it; raises as :meth:`check`."""
+        self._step(self.check(rollout_id, event), event)
+        await self._record()
 
-    async def resume(self, rollout_id: str, reason: str, *, vouch: bool = False) -> None:
-        """Let a roll-out go on, and ask its gate again (or stand for it); raises :class:`RolloutError`."""
-        await self._wish(rollout_id, Resumed("operator", reason, vouch))
+    def check(self, rollout_id: str, event: Wish) -> Tracked:
+        """Return the roll-out that a wish would change.
 
-    async def abort(self, rollout_id: str, reason: str) -> None:
-        """Take a roll-out back wherever it was handed over; raises :class:`RolloutError`."""
-        tracked = self._followed_one(rollout_id)
-        newer = [t.rollout.id for t in self._order.get(tracked.rollout.account_id, ()) if t.seq > tracked.seq]
-        if newer and not tracked.rollout.under_way:
+        Raises :class:`UnknownRolloutError`, or :class:`RolloutOverError` when it would change nothing.
+        """
+        tracked = self._open.get(rollout_id)
+        if tracked is None:
+            raise UnknownRolloutError(f"no roll-out {rollout_id} is under way: see herald rollouts list")
+        rollout = tracked.rollout
+        newer = [t.rollout.id for t in self._order.get(rollout.account_id, ()) if t.seq > tracked.seq]
+        if isinstance(event, Aborted) and newer and not rollout.under_way:
             raise RolloutOverError(
                 f"roll-out {rollout_id} is everywhere, and {newer[0]} stands on it: see herald rollback"
             )
-        await self._wish(rollout_id, Aborted(reason))
+        if step(rollout, event, self._clock())[0] == rollout:
+            raise RolloutOverError(
+                f"roll-out {rollout_id} is {rollout.state.value}, and that changes nothing of it"
+                + (f": {rollout.reason}" if rollout.reason else "")
+            )
+        return tracked
 
     def breaker_opened(self, scope: str, reason: str) -> None:
         """Pause what takes something away in a scope; on the event loop."""
@@ -275,22 +286,6 @@ class Driver:
         """Let it go on."""
         for tracked in list(self._open.values()):
             self._step(tracked, BreakerClosed(scope))
-
-    async def _wish(self, rollout_id: str, event: Event) -> None:
-        tracked = self._followed_one(rollout_id)
-        before = tracked.rollout
-        self._step(tracked, event)
-        if tracked.rollout == before:
-            raise RolloutOverError(f"roll-out {rollout_id} is {before.state.value}: that changes nothing")
-        await self._record()
-
-    def _followed_one(self, rollout_id: str) -> Tracked:
-        found = self._open.get(rollout_id)
-        if found is None:
-            raise UnknownRolloutError(f"no roll-out {rollout_id} is under way: see herald rollouts list")
-        if found.rollout.state in OVER:
-            raise RolloutOverError(f"roll-out {rollout_id} is {found.rollout.state.value} already")
-        return found
 
     # -- what the followers ask and tell (controller.rollout.site.Book) -----------------------------
 
@@ -556,12 +551,22 @@ class Driver:
                 if deadline is not None and deadline <= now:
                     self._step(tracked, DeadlinePassed())
             ahead = [t.rollout.deadline for t in self._open.values() if t.rollout.deadline is not None]
+            if self._note_bakes():
+                ahead.append(self._clock() + BAKES_NOTED_S)
             timeout = max(0.0, min(ahead) - self._clock()) if ahead else None
             try:
                 async with asyncio.timeout(timeout):  # wait_for may swallow a cancellation (CPython 3.11)
                     await self._deadline_moved.wait()
             except TimeoutError:
                 continue
+
+    def _note_bakes(self) -> bool:
+        """Write down what is left of bakes, so that a crash makes none of them much longer."""
+        baking = [t for t in self._open.values() if t.rollout.state is RolloutState.BAKING]
+        for tracked in baking:
+            self._unsaved[tracked.rollout.id] = tracked
+            self._to_save.set()
+        return bool(baking)
 
     # -- the record ---------------------------------------------------------------------------------
 
@@ -624,6 +629,9 @@ class Driver:
         for callback in self._changed:
             callback(account_id)
 
+
+BAKES_NOTED_S = 5.0
+"""Seconds between two notes of what is left of a bake."""
 
 REVERTS_LOOKED_AT_S = 2.0
 """Seconds between two looks at the change-sets that take a roll-out back."""

@@ -19,6 +19,7 @@ from controller.addressing.tokens import resources_of
 from controller.rollbacks import pin_routes
 from controller.rollbacks import routes as rollback_routes
 from controller.rollout.driver import Driver
+from controller.rollout.rollout_routes import build_rollout_router
 from controller.rollout.routes import build_router
 from controller.rollout.snapshot_routes import build_snapshot_router
 from controller.rollout.store_routes import build_store_router
@@ -71,6 +72,7 @@ def own_routers(store: Store) -> list[APIRouter]:
     driver = Driver(store, {})
     return [
         build_router(driver),
+        build_rollout_router(driver),
         build_store_router(driver),
         build_snapshot_router(driver),
         rollback_routes.router,

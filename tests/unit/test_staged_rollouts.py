@@ -16,6 +16,7 @@ from controller.bgp import Prefix
 from controller.rollout import records, reports
 from controller.rollout.driver import Driver
 from controller.rollout.errors import RolloutOverError, UnknownRolloutError
+from controller.rollout.events import Aborted, Paused, Resumed
 from controller.rollout.gatekeeper import GateAnswer, GateOutcome, GateQuestion
 from controller.rollout.reports import ChangeSetReport, RolloutReport
 from controller.safety.policy import Gates, Policy, Waves
@@ -244,7 +245,7 @@ def test_an_unclear_gate_stops_what_takes_away_until_a_person_has_looked(world: 
             paused = await c.at("paused")
             assert "unclear, and nothing is taken away on that: as the test says" in paused.reason
             assert len(world.sent(0)) == 2
-            await c.driver.resume(paused.id, "I have looked", vouch=True)
+            await c.driver.wish(paused.id, Resumed("operator", "I have looked", vouch=True))
             assert (await c.over(id_)).state == "done"
             adds = await c.over(c.submit(change(route(0, True), lane="staged")))
             assert adds.state == "done", "what only adds goes on by its agents' reports"
@@ -277,7 +278,7 @@ def test_with_no_site_that_is_well_nothing_is_sent(world: World) -> None:
             paused = await c.at("paused")
             assert "no site is fit to go first" in paused.reason
             assert all(len(a.commands) == 1 for a in world.agents.values())
-            await c.driver.abort(paused.id, "another day")
+            await c.driver.wish(paused.id, Aborted("another day"))
             assert (await c.at("aborted")).reason == "another day"
             assert world.sent(0) == set(SITES)
 
@@ -308,21 +309,21 @@ def test_pause_resume_and_abort(world: World) -> None:
             await c.over(c.submit(change(*onboarded(0))))
             c.submit(change(route(0, False), lane="staged"))
             baking = await c.at("baking")
-            await c.driver.pause(baking.id, "lunch")
+            await c.driver.wish(baking.id, Paused("operator", "lunch"))
             paused = await c.at("paused")
             assert paused.reason == "paused (operator): lunch"
             assert paused.bake_left_s is not None and 0 < paused.bake_left_s <= 600.0
             with pytest.raises(RolloutOverError, match="changes nothing"):
-                await c.driver.pause(baking.id, "lunch")
-            await c.driver.resume(baking.id, "back")
+                await c.driver.wish(baking.id, Paused("operator", "lunch"))
+            await c.driver.wish(baking.id, Resumed("operator", "back"))
             again = await c.at("baking")
             assert again.bake_left_s is not None and again.bake_left_s <= paused.bake_left_s
-            await c.driver.abort(baking.id, "not today")
+            await c.driver.wish(baking.id, Aborted("not today"))
             aborted = await c.at("aborted", n=1)
             assert aborted.reason == "not today"
             assert world.sent(0) == set(SITES)
             with pytest.raises((RolloutOverError, UnknownRolloutError)):
-                await c.driver.resume(baking.id, "too late")
+                await c.driver.wish(baking.id, Resumed("operator", "too late"))
 
     play(world, scenario)
 
@@ -338,7 +339,7 @@ def test_the_breaker_stops_it_and_nobody_resumes_past_it(world: World) -> None:
             c.driver.breaker_opened("actor:customer:t1", "23 in 10 min")
             await c.at("paused")
             with pytest.raises(RolloutOverError):
-                await c.driver.resume(gating.id, "go on")
+                await c.driver.wish(gating.id, Resumed("operator", "go on"))
             world.observers.open.set()
             c.driver.breaker_closed("actor:customer:t1")
             assert (await c.over(id_)).state == "done"
@@ -360,7 +361,7 @@ def test_an_owners_toggle_does_not_wait_for_a_bake_and_is_kept_by_both_sides(wor
             same = c.submit(change(route(0, True)))
             await c.until(lambda: staged.id in c.report(same).reason)
             assert c.report(same).state == "queued", "what is about the same object waits"
-            await c.driver.abort(staged.id, "no")
+            await c.driver.wish(staged.id, Aborted("no"))
             await c.at("aborted", n=1)
             assert world.sent(0) == world.sent(1) == set(SITES), "the way back kept the toggle"
             assert (await c.over(same)).state == "done"
@@ -403,11 +404,11 @@ def test_a_crash_loses_neither_gate_nor_bake_nor_pause(world: World) -> None:
         async with world.controller(policy) as c:
             again = await c.at("baking")
             assert again.bake_left_s is not None and 0 < again.bake_left_s <= baking.bake_left_s
-            await c.driver.pause(again.id, "the night")
+            await c.driver.wish(again.id, Paused("operator", "the night"))
         async with world.controller(policy) as c:
             paused = await c.at("paused")
             assert paused.reason == "paused (operator): the night"
-            await c.driver.abort(paused.id, "enough")
+            await c.driver.wish(paused.id, Aborted("enough"))
             await c.at("aborted", n=1)
             assert world.sent(0) == set(SITES)
 

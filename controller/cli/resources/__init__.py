@@ -27,6 +27,7 @@ GROUPS = (
     ("timeline", "What happened to an account: asked, became, seen, in one order."),
     ("webhooks", "Who is told what happens: list, show, add, change, delete, deliveries, …"),
     ("validation", "Sources of RPKI, IRR and DNS, and how the checks stand: status, accept."),
+    ("rollouts", "How changes go over the sites: list, show, watch, pause, resume, abort."),
     ("store", "The store: status, copies, exports, checks."),
 )
 """Name and help; the module is the name with underscores."""
