@@ -113,6 +113,23 @@ class Breaker(_Section, frozen=True):
     """Seconds after the opening at which whoever has not answered is told again, each time wider."""
 
 
+class Signals(_Section, frozen=True):
+    """What opens the breaker beside counts of changes; shares count above the breaker's floor."""
+
+    visibility: tuple[Window, ...] = (
+        Window(seconds=60, number=10, share=0.01),
+        Window(seconds=600, number=20, share=0.02),
+        Window(seconds=3600, number=60, share=0.05),
+    )
+    """Prefixes that independent observers see no more, and that nobody asked to withdraw."""
+    health_worse: Share = 0.1
+    """So much larger a share of changed accounts fails than of unchanged ones."""
+    health_least: Positive = 2
+    """At least so many changed accounts fail."""
+    shrunk_to: Share = 0.5
+    """A source that gives less than this share of what it gave before has shrunk."""
+
+
 class Lanes(_Section, frozen=True):
     """What is small enough for the express lane, and what a task or operator may do at once."""
 
@@ -190,6 +207,7 @@ class Policy(_Section, frozen=True):
 
     guards: Guards = Guards()
     breaker: Breaker = Breaker()
+    signals: Signals = Signals()
     lanes: Lanes = Lanes()
     waves: Waves = Waves()
     gates: Gates = Gates()

@@ -16,6 +16,8 @@ MORE_IS_LOOSER = (
     "lanes.express_bgp_prefixes",
     "lanes.drains_at_once",
     "lanes.ceiling",
+    "signals.health_worse",
+    "signals.health_least",
     "gates.lost_share",
     "correlated.share",
     "correlated.least",
@@ -27,6 +29,7 @@ MORE_IS_LOOSER = (
 LESS_IS_LOOSER = (
     "breaker.gone_counts",
     "breaker.several_within_s",
+    "signals.shrunk_to",
     "lanes.min_sites",
     "lanes.drain_elsewhere",
     "waves.canaries",
@@ -43,6 +46,7 @@ WINDOWS = (
     "breaker.classes",
     "breaker.owners",
     "breaker.accounts",
+    "signals.visibility",
     "lanes.emergency",
     "lanes.migration",
 )

@@ -37,6 +37,7 @@ PURE = [
     "controller/safety/excess.py",
     "controller/safety/radius.py",
     "controller/safety/policy_change.py",
+    "controller/safety/observed.py",
     "controller/safety/breaker.py",
     "controller/safety/freeze.py",
     "controller/rollout/gatekeeper.py",
