@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from controller.addressing.validator import Validator
+    from controller.observe.looking import Looker
     from controller.rollout.driver import Driver
+    from controller.rollout.watchers import Watchers
+    from controller.safety.policy import Policy
+    from controller.store import Store
     from controller.tasks.runner import Runner
+    from controller.transport.protocol import SiteLink
 
 log = structlog.get_logger()
 
@@ -105,9 +110,18 @@ async def _serve(told: Told) -> None:
     try:
         log.info("store", kind=store.address.kind, address=str(store.address))
         bootstrap_operator(store, told.state_dir / "operator.token", datetime.now(UTC))
-        driver = Driver(store, {site: HttpSiteLink(site, address) for site, address in told.sites.items()})
-        reader = None if told.inventory is None else RibObserver(told.inventory)
-        view = StoreView(store, lambda: [f.view for f in driver.sites.values()], reader)
+        links = {site: HttpSiteLink(site, address) for site, address in told.sites.items()}
+        intents = open_intent_service(told.state_dir / "intent.key")
+        looker = _looker(told.inventory)
+        gatekeeper = _watchers(
+            told, store, links, looker, policy=lambda: driver.policy, keys=intents.public_keys
+        )
+        driver = Driver(store, links, gatekeeper=gatekeeper)
+        view = StoreView(
+            store,
+            lambda: [f.view for f in driver.sites.values()],
+            None if told.inventory is None else RibObserver(told.inventory),
+        )
         driver.on_change(view.forget)
         notifications = Notifications(store, view, told.state_dir, lab=told.lab)
         driver.on_change(notifications.something_moved)
@@ -123,11 +137,8 @@ async def _serve(told: Told) -> None:
             view=view,
             sites=list(told.sites),
             on_change_set=queued,
-            extra_routers=[
-                *_routers(driver),
-                routes.build_tasks_router(tasks),
-            ],
-            intents=open_intent_service(told.state_dir / "intent.key"),
+            extra_routers=[*_routers(driver, looker), routes.build_tasks_router(tasks)],
+            intents=intents,
             validation=validator,
             rates=told.front.rates(),
             on_write=notifications.bell.ring,
@@ -162,6 +173,33 @@ async def _serve(told: Told) -> None:
     log.info("ended in order")
 
 
+def _looker(inventory: Path | None) -> Looker | None:
+    """Return whoever looks around sites; None where nothing says what there is to see."""
+    from controller.observe.looking import Looker  # noqa: PLC0415
+
+    return None if inventory is None else Looker(inventory)
+
+
+def _watchers(
+    told: Told,
+    store: Store,
+    links: Mapping[str, SiteLink],
+    looker: Looker | None,
+    *,
+    policy: Callable[[], Policy],
+    keys: Sequence[bytes],
+) -> Watchers | None:
+    """Return the gatekeeper of a controller that has observers."""
+    from controller.rollout.baselines import Baselines  # noqa: PLC0415
+    from controller.rollout.intended import Intended  # noqa: PLC0415
+    from controller.rollout.watchers import Watchers  # noqa: PLC0415
+
+    if looker is None:
+        return None
+    baselines = Baselines(told.state_dir / "gates")
+    return Watchers(links, looker, Intended(store, keys), baselines, policy=policy)
+
+
 def _supervised(runner: Runner, validator: Validator | None) -> list[asyncio.Task[None]]:
     """Start the task-runner, and the checks of prefixes where there are sources for them."""
     from controller.rollout.supervise import keep_running  # noqa: PLC0415
@@ -174,10 +212,11 @@ def _supervised(runner: Runner, validator: Validator | None) -> list[asyncio.Tas
     return started
 
 
-def _routers(driver: Driver) -> list[APIRouter]:
+def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     """Return the routes of what stands beside and below the Addressing API."""
     from controller.rollbacks import pin_routes  # noqa: PLC0415
     from controller.rollbacks import routes as rollback_routes  # noqa: PLC0415
+    from controller.rollout.metrics import Metrics, build_metrics_router  # noqa: PLC0415
     from controller.rollout.rollout_routes import build_rollout_router  # noqa: PLC0415
     from controller.rollout.routes import build_router  # noqa: PLC0415
     from controller.rollout.snapshot_routes import build_snapshot_router  # noqa: PLC0415
@@ -185,7 +224,8 @@ def _routers(driver: Driver) -> list[APIRouter]:
 
     over = (build_router, build_rollout_router, build_store_router, build_snapshot_router)
     built = (build(driver) for build in over)
-    return [*built, rollback_routes.router, pin_routes.router]
+    metrics = build_metrics_router(Metrics(driver, looker))
+    return [*built, metrics, rollback_routes.router, pin_routes.router]
 
 
 def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:

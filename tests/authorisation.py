@@ -150,6 +150,7 @@ ROUTES: dict[str, Row] = {
     f"POST {ACCOUNT}/pin/decisions": Row("operators", {"decisions": {"none": "drop"}}, answer=409),
     f"GET {HERALD}/sites": Row("operators"),
     f"GET {HERALD}/store": Row("operators"),
+    "GET /metrics": Row("operators"),
     f"GET {HERALD}/sites/{{site}}/adj-rib-out": Row("operators", answer=404),  # the driver has no sites
     f"GET {ACCOUNT}/timeline": Row("account"),
     f"GET {OWN}/history": Row("account"),

@@ -1,33 +1,38 @@
-"""What the operational state wants of single prefixes: whose they are, where announced, where bound."""
+"""What is wanted of single prefixes: whose they are, where announced, where bound, who asked for less."""
 
 from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.bgp import Prefix, covers
-from controller.rollout.tables import SiteTreeRow
+from controller.guard.tables import HoldRow
+from controller.rollout.gatekeeper import GateQuestion
+from controller.rollout.tables import RolloutRow, SiteTreeRow
 from controller.rollout.votes import wanted_at
+from controller.safety.effects import effects
+from controller.safety.intents import Intent, IntentError, uncovered, verify_signature
+from controller.snapshots import outbox
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Chunk, ChunkHash, SnapshotError
+from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store
-
-log = structlog.get_logger()
 
 
 class Intended:
     """An index over operational chunks, brought up to date by what differs. Called from worker threads.
 
     A prefix that has left its account is still known to have been that account's, so that its absence can
-    be told from a loss.
+    be told from a loss. ``keys``: the public keys of intents.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, keys: Sequence[bytes] = ()) -> None:
         self._store = store
+        self._keys = keys
         self._lock = threading.Lock()
         self._read: dict[str, ChunkHash] = {}
         self._owner: dict[Prefix, str] = {}
@@ -76,14 +81,34 @@ class Intended:
                     found.add(prefix)
             return frozenset(found)
 
+    def unasked(self, question: GateQuestion) -> tuple[Prefix, ...]:
+        """Return the prefixes that the wave withdraws, and that neither an intent nor a person asked for.
+
+        A person did who looked at the held change-set and decided to deploy it.
+        """
+        with self._store.read() as session:
+            row = session.scalar(select(RolloutRow).where(RolloutRow.id == question.rollout_id))
+            if row is None:
+                return ()
+            hold = session.get(HoldRow, row.change_set_id)
+            if hold is not None and hold.decided == "deploy":
+                return ()
+            old = None if row.from_hash is None else _chunk(session, ChunkHash(row.from_hash))
+            new = _chunk(session, ChunkHash(row.to_hash))
+            asked = session.scalar(select(ChangeSetRow).where(ChangeSetRow.id == row.change_set_id))
+            if old is None or new is None or asked is None:
+                return ()
+            texts = _intents_of(asked)
+        known = [i for text in texts if (i := _verified(text, self._keys)) is not None]
+        lost = [e for e in effects(old, new, question.changed) if e.verb == "withdraw"]
+        return tuple(dict.fromkeys(e.cidr for e in uncovered(known, question.account_id, lost)))
+
     def _refresh(self, session: Session) -> None:
         for account, hash_ in snapshots.head(session).items():
             if self._read.get(account) == hash_:
                 continue
-            try:
-                chunk = snapshots.chunk(session, hash_)
-            except SnapshotError as error:
-                log.warning("a chunk cannot be read", account=account, reason=str(error))
+            chunk = _chunk(session, hash_)
+            if chunk is None:
                 continue
             self._owner |= {b.cidr: account for b in chunk.bgp_prefixes}
             self._bound[account] = tuple(b.cidr for b in chunk.bindings)
@@ -92,11 +117,28 @@ class Intended:
 
 def _at_site(session: Session, site: str, account: str) -> Chunk | None:
     row = session.get(SiteTreeRow, (site, account))
-    if row is None:
-        return None
+    return None if row is None else _chunk(session, ChunkHash(row.hash))
+
+
+def _chunk(session: Session, hash_: ChunkHash) -> Chunk | None:
     try:
-        return snapshots.chunk(session, ChunkHash(row.hash))
+        return snapshots.chunk(session, hash_)
     except SnapshotError:
+        return None  # whatever needs it says so
+
+
+def _intents_of(row: ChangeSetRow) -> tuple[str, ...]:
+    try:
+        return outbox.decode(row).intents
+    except SnapshotError:
+        return ()  # what it asked for cannot be read, and so nothing is allowed by it
+
+
+def _verified(text: str, keys: Iterable[bytes]) -> Intent | None:
+    """Return an intent that was signed; when it was to hold was judged at its admission."""
+    try:
+        return verify_signature(text, keys)
+    except IntentError:
         return None
 
 

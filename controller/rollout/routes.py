@@ -21,6 +21,7 @@ from controller.rollout import reports
 from controller.rollout.driver import Driver
 from controller.rollout.errors import UnknownChangeSetError, UnknownSiteError
 from controller.rollout.site import SiteFollower
+from controller.timeline.bell import rung_within
 from controller.transport.errors import TransportError
 
 LONGEST_WAIT_S = 60.0
@@ -58,7 +59,7 @@ def build_router(driver: Driver) -> APIRouter:
                     raise Refusal(Kind.NOT_FOUND, f"there is no change-set {change_set_id}")
                 left = deadline - time.monotonic()
                 over = found.state not in UNDER_WAY or driver.ending or left <= 0
-                if over or not await _set_within(moved, left):
+                if over or not await rung_within(moved, left):
                     return json_response(found)
         finally:
             driver.unwatch(change_set_id, moved)
@@ -95,11 +96,3 @@ def _follower(driver: Driver, site: str) -> SiteFollower:
         known = ", ".join(sorted(driver.sites)) or "none"
         raise UnknownSiteError(f"no site is called {site!r}: there are {known}")
     return driver.sites[site]
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

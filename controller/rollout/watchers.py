@@ -60,6 +60,10 @@ class Intent(Protocol):
         """Return those that the site is not to announce any more."""
         ...
 
+    def unasked(self, question: GateQuestion) -> tuple[Prefix, ...]:
+        """Return the withdrawn prefixes that nobody asked to have withdrawn."""
+        ...
+
 
 class Watchers:
     """Looks at sites before and after each wave (:class:`controller.rollout.gatekeeper.Gatekeeper`)."""
@@ -83,6 +87,8 @@ class Watchers:
 
     async def baseline(self, question: GateQuestion) -> GateAnswer:
         """Look before anything is sent, and keep what was seen for :meth:`judge`."""
+        unasked = await asyncio.to_thread(self._intended.unasked, question)
+        question = msgspec.structs.replace(question, unasked=(*question.unasked, *unasked))
         words = await self._words(question)
         moment = await asyncio.to_thread(self._look, question, words, None)
         await asyncio.to_thread(self._baselines.keep, question.rollout_id, question.wave, moment)

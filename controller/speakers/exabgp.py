@@ -206,7 +206,8 @@ class _Link:
 
     async def _line(self) -> str:
         try:
-            line = await asyncio.wait_for(self._lines.get(), ANSWER_DEADLINE_S)
+            async with asyncio.timeout(ANSWER_DEADLINE_S):  # wait_for may swallow a cancellation
+                line = await self._lines.get()
         except TimeoutError as error:
             message = f"ExaBGP behind {self._socket} has not answered for {ANSWER_DEADLINE_S:.0f} s"
             raise SpeakerDownError(message) from error

@@ -128,7 +128,8 @@ class GobgpConnection:
         """Return when the connection is lost (GoBGP ended), or GoBGP has not answered for some seconds."""
         while (state := self._channel.get_state()) == grpc.ChannelConnectivity.READY:
             try:
-                await asyncio.wait_for(self._channel.wait_for_state_change(state), PING_EVERY_S)
+                async with asyncio.timeout(PING_EVERY_S):  # wait_for may swallow a cancellation
+                    await self._channel.wait_for_state_change(state)
             except TimeoutError:
                 try:
                     await _get_bgp(self._channel, SERVICE, PING_DEADLINE_S)

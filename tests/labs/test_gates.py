@@ -50,6 +50,9 @@ class Bound:
     def gone(self, site: str, prefixes: frozenset[Prefix]) -> frozenset[Prefix]:
         return frozenset()
 
+    def unasked(self, question: GateQuestion) -> tuple[Prefix, ...]:
+        return ()
+
 
 class Gate:
     """A gatekeeper over a lab, as ``serve`` has it, and a question about one wave."""

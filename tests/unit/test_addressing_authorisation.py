@@ -19,6 +19,7 @@ from controller.addressing.tokens import resources_of
 from controller.rollbacks import pin_routes
 from controller.rollbacks import routes as rollback_routes
 from controller.rollout.driver import Driver
+from controller.rollout.metrics import Metrics, build_metrics_router
 from controller.rollout.rollout_routes import build_rollout_router
 from controller.rollout.routes import build_router
 from controller.rollout.snapshot_routes import build_snapshot_router
@@ -77,6 +78,7 @@ def own_routers(store: Store) -> list[APIRouter]:
         build_snapshot_router(driver),
         rollback_routes.router,
         pin_routes.router,
+        build_metrics_router(Metrics(driver)),
         *task_routers(store),
     ]
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
+from controller.addressing.intents import temporary_service
 from controller.bgp import Family, Prefix
+from controller.guard.tables import HoldRow
 from controller.observe.adjacencies import Adjacencies
 from controller.observe.event import Announcement, Event, Kind
 from controller.observe.evidence import Moment, Probed, Sight, Word
@@ -24,7 +28,7 @@ from controller.rollout.baselines import Baselines
 from controller.rollout.delivery import Footprint
 from controller.rollout.gatekeeper import GateQuestion
 from controller.rollout.intended import Intended
-from controller.rollout.tables import SiteTreeRow
+from controller.rollout.tables import RolloutRow, SiteTreeRow
 from controller.rollout.watchers import SAMPLED, Watchers
 from controller.safety.policy import Gates, Policy
 from controller.snapshots import outbox
@@ -102,6 +106,9 @@ class FakeIntended:
 
     def gone(self, site: str, prefixes: frozenset[Prefix]) -> frozenset[Prefix]:
         return prefixes & self.unwanted
+
+    def unasked(self, question: GateQuestion) -> tuple[Prefix, ...]:
+        return ()
 
 
 class Scene:
@@ -203,6 +210,39 @@ def test_what_a_site_is_to_announce_is_read_from_its_own_tree(tmp_path: Path) ->
     with store.write() as session:  # the roll-out has not come to site2 yet
         session.delete(session.get(SiteTreeRow, ("site2", "globex")))
     assert intended.gone("site2", frozenset({OTHERS[0]})) == frozenset()
+
+
+@pytest.mark.stores
+@pytest.mark.parametrize("why", ["nobody", "intent", "forged", "elsewhere", "decided"])
+def test_a_withdrawal_is_unasked_without_an_intent_or_a_persons_decision(tmp_path: Path, why: str) -> None:
+    store = open_store(a_store(tmp_path / "herald.db"))
+    with store.write() as session:
+        records.join_sites(session, ("site1", "site2"))
+    onboard(store, "acme", MINE, MINE, 1, advertised=True)
+    now = datetime.now(UTC)
+    service, stranger = temporary_service(), temporary_service()
+    text = (stranger if why == "forged" else service).sign(
+        "acme", "narrow" if why == "elsewhere" else "withdraw", [MINE], asked_by=("t",),
+        sites=("site2",) if why == "elsewhere" else None, generation=None, now=now,
+        expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    off = Change(bgp_prefix=BgpPrefixObject("acme-g", "acme-p", MINE, None, advertised=False))
+    texts = () if why in ("nobody", "decided") else (text,)
+    made = ChangeSet("cs2", "acme", "task:t", "why", "2026-01-01T00:00:00Z", (off,), texts)
+    with store.write() as session:
+        outbox.append(session, made)
+        if why == "decided":
+            session.add(
+                HoldRow(change_set_id="cs2", seq=2, account_id="acme", actor="task:t", checks=[], scopes=[],
+                        reason="held", since=now, decided="deploy", decided_by="operator:o", decided_at=now)
+            )  # fmt: skip
+    with store.write() as session:
+        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0)
+        rollout = session.scalars(select(RolloutRow).order_by(RolloutRow.seq.desc())).first()
+    assert rollout is not None and rollout.change_set_id == "cs2"
+    asked = GateQuestion(rollout.id, "acme", 0, ("site1",), (), Footprint(((MINE, None),), False), True, 0.0)
+    found = Intended(store, service.public_keys).unasked(asked)
+    assert found == (() if why in ("intent", "decided") else (MINE,))
 
 
 # -- looking -----------------------------------------------------------------------------------------------
