@@ -15,7 +15,7 @@ from controller.bgp import Prefix
 from controller.safety import breaker
 from controller.safety.effects import Effect, EffectVerb, subtractive
 from controller.safety.freeze import Freeze
-from controller.safety.intents import Intent, uncovered
+from controller.safety.intents import Intent, around, uncovered
 from controller.safety.policy import Policy
 from controller.safety.verdict import Lane
 from controller.safety.windows import Entry, Ledger, Outcome, actor_scope
@@ -75,7 +75,21 @@ class Candidate:
         self.context = context
         self.effects = tuple(effects)
         self.losses = subtractive(self.effects)
-        self.lost = frozenset(e.cidr for e in self.losses)
+        self._carriers: dict[Prefix, Prefix] = {}
+        self.lost = frozenset(self.carrier(e.cidr) for e in self.losses)
+
+    def carrier(self, cidr: Prefix) -> Prefix:
+        """Return the announced BGP prefix that traffic to ``cidr`` comes by; ``cidr`` itself if none does.
+
+        So that the bindings of one BGP prefix, however many, count as that one.
+        """
+        found = self._carriers.get(cidr)
+        if found is None:
+            announced = self.context.announced
+            above = () if announced.get(cidr) else reversed(around(cidr))
+            found = next((p for p in above if announced.get(p)), cidr)
+            self._carriers[cidr] = found
+        return found
 
     @cached_property
     def uncovered(self) -> tuple[Effect, ...]:
@@ -96,7 +110,7 @@ class Candidate:
     @cached_property
     def remaining(self) -> dict[Prefix, frozenset[str]]:
         """Where each prefix that loses a site stays announced."""
-        after = {cidr: set(self.context.announced.get(cidr, ())) for cidr in self.lost}
+        after = {cidr: set(self.context.announced.get(cidr, ())) for cidr in self.withdrawn}
         for effect in self.effects:
             if effect.cidr in after and effect.verb == "announce":
                 after[effect.cidr].add(effect.site)
@@ -131,7 +145,7 @@ class Candidate:
             return "express"
         if not context.owner:
             return "staged"
-        hit = {e.cidr for e in self.effects}
+        hit = {self.carrier(e.cidr) for e in self.effects}
         if not self.losses or (len(hit) <= context.policy.lanes.express_bgp_prefixes and not self.unowned):
             return "express"
         return "staged"
@@ -149,17 +163,26 @@ class Candidate:
 
     @property
     def insists(self) -> bool:
-        """Whether the actor goes on although its own scope is open, and nobody has looked at that yet."""
+        """Whether a task goes on although its own scope is open, and nobody has looked at that yet."""
+        if not self.context.actor.startswith("task:"):
+            return False
         mine = actor_scope(self.context.actor)
         known = breaker.excused(self.context.breaker, mine)
         return mine in {o.scope for o in self.held_by} and not known
 
     def entries(self, outcome: Outcome) -> tuple[Entry, ...]:
-        """Return what the ledger counts of it."""
+        """Return what the ledger counts of it.
+
+        An unbinding that its owner asked for, under no announced route, takes nothing from anybody: clearing
+        away what was withdrawn long ago is charged to nobody.
+        """
         context = self.context
         where: dict[tuple[EffectVerb, Prefix], list[Effect]] = {}
         for effect in self.losses:
-            where.setdefault((effect.verb, effect.cidr), []).append(effect)
+            cidr = self.carrier(effect.cidr)
+            idle = effect.verb == "unbind" and not context.announced.get(cidr)
+            if not idle or effect in self.unowned:
+                where.setdefault((effect.verb, cidr), []).append(effect)
         return tuple(
             Entry(
                 at=context.now,
@@ -167,7 +190,7 @@ class Candidate:
                 account_id=context.account_id,
                 verb=verb,
                 prefix=cidr,
-                sites=tuple(e.site for e in found),
+                sites=tuple(sorted({e.site for e in found})),
                 owned=self.unowned.isdisjoint(found),
                 gone=cidr in self.gone,
                 outcome=outcome,

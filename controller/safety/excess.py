@@ -28,8 +28,8 @@ def budgets(candidate: Candidate) -> Iterable[Finding]:
     """Budgets by number and share in each window; the smallest scope that explains an excess is named.
 
     What an owner asked for is charged to the account, and to all owners together; what nobody's owner asked
-    for to its actor, its class, and the fleet. A wider scope speaks only when no narrower one does, or when
-    the actor goes on although its own scope is open.
+    for to its actor, its class, and the fleet. A wider scope speaks only when no narrower one does, or when a
+    task goes on although its own scope is open.
     """
     context = candidate.context
     if not context.policy.guards.breaker or context.released_by or not candidate.losses:

@@ -205,11 +205,11 @@ def _asked_for(
     """Do as :func:`covers_effect`, for the prefixes of many intents of one kind together."""
     if effect.verb not in COVERS[kind] or (sites is not None and effect.site not in sites):
         return False
-    return effect.cidr in prefixes or (kind == "delete" and not prefixes.isdisjoint(_around(effect.cidr)))
+    return effect.cidr in prefixes or (kind == "delete" and not prefixes.isdisjoint(around(effect.cidr)))
 
 
-def _around(prefix: Prefix) -> list[Prefix]:
-    """Return all prefixes that ``prefix`` lies in, but itself."""
+def around(prefix: Prefix) -> list[Prefix]:
+    """Return all prefixes that ``prefix`` lies in, but itself, the shortest first."""
     network = ipaddress.ip_network(prefix)
     return [Prefix(str(network.supernet(new_prefix=length))) for length in range(network.prefixlen)]
 

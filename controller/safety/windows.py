@@ -7,12 +7,12 @@ once in a window, over all plans, actors and causes, however small each change w
     asked for by its owner, admitted                  account:ID, and all owners together
     not asked for by its owner, admitted              actor:ROLE:ID, class:VERB, fleet, breadth (accounts)
     not asked for, held, by a task                    actor:ROLE:ID (a person may wait for a second one)
-    not asked for, held by its actor's open scope     actor:ROLE:ID, class:VERB, fleet, breadth (accounts)
-      (it goes on all the same: no customer's)
+    not asked for, held by the open scope of a task   actor:ROLE:ID, class:VERB, fleet, breadth (accounts)
+      (it goes on all the same)
     a migration, a drain, an emergency                its own lane: never the fleet
     released by a person's decision                   nothing
 
-So a customer's attempts that are held can never hold up anybody else.
+So what a person tries, and is held, can never hold up anybody else.
 
 Times are seconds on one clock that does not jump forward; one that jumps back stands still until it has
 caught up, so that nothing is forgotten early.
@@ -32,7 +32,7 @@ from controller.safety.policy import Policy, Window
 from controller.safety.verdict import Lane
 
 Outcome = Literal["admitted", "held", "insisted", "released"]
-"""``insisted``: held while its actor's own scope was open already. ``released``: a person decided on it."""
+"""``insisted``: held while its task's own scope was open already. ``released``: a person decided on it."""
 
 FLEET = "fleet"
 OWNERS = "owners"
@@ -90,9 +90,11 @@ def charged(entry: Entry) -> tuple[str, ...]:
     if entry.owned:
         return (account_scope(entry.account_id), OWNERS) if admitted else ()
     wide = (actor_scope(entry.actor), class_scope(entry.verb), FLEET, BREADTH)
-    if admitted or (entry.outcome == "insisted" and not entry.actor.startswith("customer:")):
+    if admitted:
         return wide
-    return wide[:1] if entry.actor.startswith("task:") else ()
+    if not entry.actor.startswith("task:"):
+        return ()
+    return wide if entry.outcome == "insisted" else wide[:1]
 
 
 def limits(policy: Policy, scope: str) -> tuple[Window, ...]:

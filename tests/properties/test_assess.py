@@ -268,6 +268,30 @@ def test_a_customer_who_is_held_holds_up_nobody_else() -> None:
     )
 
 
+def test_an_operators_long_job_opens_that_operator_and_nobody_else() -> None:
+    controller = Controller()
+    for n in range(100):
+        effects = at_sites([prefix(n)], "withdraw", ["s1"])
+        controller.ask(effects, "operator:o1", "a0", n * 1.0, intents=asked_by_operators("a0", effects))
+    assert set(controller.state.open) == {"actor:operator:o1"}
+    assert len(controller.admitted) == 5
+
+
+def test_the_bindings_of_one_bgp_prefix_count_as_one_and_idle_ones_as_none() -> None:
+    bindings = [Prefix(f"10.0.0.{n}/32") for n in range(200)]
+    effects = at_sites(bindings, "unbind")
+    controller = Controller(announced={prefix(0): set(SITES), **{b: set() for b in bindings}})
+    verdict = controller.ask(effects, "customer:a0", "a0", 0.0, intents=asked_by_owner("a0", effects))
+    assert (verdict.decision, verdict.lane, verdict.radius.prefixes) == ("admit", "express", 1)
+    assert controller.ledger.counts("account:a0", 0.0)[600] == 1
+    idle = Controller(announced={b: set() for b in bindings})
+    done = idle.ask(effects, "task:clean-up", "a0", 0.0, intents=asked_by_owner("a0", effects))
+    assert done.decision == "stage"
+    assert idle.ledger.entries == ()
+    unasked = Controller(without("intents"), announced={b: set() for b in bindings})
+    assert unasked.ask(effects, "task:clean-up", "a0", 0.0).decision == "hold"
+
+
 # -- the outage ---------------------------------------------------------------------------------------------
 
 

@@ -134,10 +134,8 @@ def test_the_same_prefix_counts_once_and_more_when_it_is_gone() -> None:
         (entry(0.0), {"actor:task:t", "class:withdraw", FLEET, BREADTH}),
         (entry(0.0, outcome="held"), {"actor:task:t"}),
         (entry(0.0, "operator:o", outcome="held"), set()),
-        (
-            entry(0.0, "operator:o", outcome="insisted"),
-            {"actor:operator:o", "class:withdraw", FLEET, BREADTH},
-        ),
+        (entry(0.0, "operator:o", outcome="insisted"), set()),
+        (entry(0.0, outcome="insisted"), {"actor:task:t", "class:withdraw", FLEET, BREADTH}),
         (entry(0.0, outcome="released"), set()),
     ],
 )
