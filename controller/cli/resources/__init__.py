@@ -28,6 +28,9 @@ GROUPS = (
     ("webhooks", "Who is told what happens: list, show, add, change, delete, deliveries, …"),
     ("validation", "Sources of RPKI, IRR and DNS, and how the checks stand: status, accept."),
     ("rollouts", "How changes go over the sites: list, show, watch, pause, resume, abort."),
+    ("snapshots", "What production was to be, when, by whom and why: list, show, diff, check, collect."),
+    ("rollbacks", "What was rolled back, and how far it is: list, show (herald rollback does it)."),
+    ("pins", "Accounts that were rolled back, and what is to be decided: list, show, decide."),
     ("store", "The store: status, copies, exports, checks."),
 )
 """Name and help; the module is the name with underscores."""
