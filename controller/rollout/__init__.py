@@ -16,6 +16,7 @@
 ``begin``     from a change-set that may go to its roll-out; ``reverts``: the way back of one;
 ``acts``      what roll-outs want done, in the transaction that writes down how far they are;
 ``carried``   which intents go with a command;
+``crash_points`` places at which this process kills itself when it is told to;
 ``looking``   asks those who look for every staged roll-out that wants a look;
 ``site``      follows one site: long-polls its status, delivers what it lacks;
 ``driver``    admits change-sets in order, keeps the machines, records what they say;

@@ -21,6 +21,7 @@ from controller.rollout.begin import Begun
 from controller.rollout.carried import intents_between
 from controller.rollout.conflicts import Conflicts, Settled
 from controller.rollout.course import Rollout
+from controller.rollout.crash_points import crash_point
 from controller.rollout.delivery import Unknown, judge, next_move
 from controller.rollout.errors import RolloutOverError, UnknownRolloutError
 from controller.rollout.events import (
@@ -172,6 +173,8 @@ class Driver:
     async def _admit_some(self) -> bool:
         async with self._writing:
             admitted = await asyncio.to_thread(self._admit)
+            if admitted:
+                crash_point("admission-written")
             for admission in admitted:
                 self._admitted(admission)
         return bool(admitted)
@@ -181,9 +184,12 @@ class Driver:
             if not records.has_queued(session):
                 return []
         with self.store.write() as session:
-            return records.admit_next(
+            admitted = records.admit_next(
                 session, tuple(self.sites), self._blocked, self._clock(), terms=self.terms()
             )
+            if admitted:
+                crash_point("admission-unwritten")
+        return admitted
 
     def _blocked(self, account_id: str) -> str | None:
         """Say why nothing of an account can be carried out: each site that answers holds what is not ours."""
@@ -521,6 +527,7 @@ class Driver:
             for tracked in waiting.values():
                 ended = await asyncio.to_thread(self._end_of, tracked.rollout.course.reverted_by)
                 if ended is not None:
+                    crash_point("revert-over")
                     for change_set in tracked.rollout.course.reverted_by:
                         self._reverting.pop(change_set, None)
                     self._step(tracked, RevertEnded(*ended))
@@ -549,6 +556,8 @@ class Driver:
             for tracked in list(self._open.values()):
                 deadline = tracked.rollout.deadline
                 if deadline is not None and deadline <= now:
+                    if tracked.rollout.state is RolloutState.BAKING:
+                        crash_point("bake-over")
                     self._step(tracked, DeadlinePassed())
             ahead = [t.rollout.deadline for t in self._open.values() if t.rollout.deadline is not None]
             if self._note_bakes():
@@ -605,6 +614,7 @@ class Driver:
                     self.conflicts.put_back(settled)
                     self._to_save.set()
             for one in done:
+                crash_point(f"{type(one.act).__name__.lower()}-written")
                 self._do(one)
         for rollout in rollouts.values():
             self._announce(rollout.change_set_id, rollout.account_id)
@@ -617,6 +627,8 @@ class Driver:
     ) -> list[Done]:
         with self.store.write() as session:
             done = carry_out(session, rollouts, acts, self._clock())
+            for one in done:
+                crash_point(f"{type(one.act).__name__.lower()}-unwritten")
             for site, account_id, generation in settled:
                 records.forget_conflict(session, site, account_id, generation)
         return done

@@ -14,6 +14,7 @@ import structlog
 
 from controller.errors import HeraldError
 from controller.rollout.course import Rollout
+from controller.rollout.crash_points import crash_point
 from controller.rollout.events import BaselineLooked, Event, GateAnswered, Replanned
 from controller.rollout.gatekeeper import GateAnswer, Gatekeeper, GateQuestion
 from controller.rollout.states import FINISHED, RolloutState
@@ -78,6 +79,7 @@ class Looker:
         rollout = tracked.rollout
         sites = [s for s in _wave(rollout) if rollout.sites[s].state in FINISHED]
         answer = await self._ask(tracked, tuple(sites), before=False)
+        crash_point("gate-answered")
         self._step(tracked, GateAnswered(rollout.wave, answer.outcome, answer.reason, dict(answer.evidence)))
 
     async def _baseline(self, tracked: Tracked) -> None:
@@ -85,6 +87,7 @@ class Looker:
         if rollout.wave == 0 and not await self._choose(tracked):
             return  # other canaries were chosen, or all sites fail: look again
         answer = await self._ask(tracked, _wave(tracked.rollout), before=True)
+        crash_point("baseline-answered")
         self._step(
             tracked, BaselineLooked(rollout.wave, answer.outcome, answer.reason, dict(answer.evidence))
         )

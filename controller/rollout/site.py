@@ -18,6 +18,7 @@ import structlog
 
 from controller.addressing.times import rfc3339
 from controller.rollout.backoff import delay_s
+from controller.rollout.crash_points import crash_point
 from controller.rollout.delivery import Move, Unknown, next_move
 from controller.rollout.errors import WrongSiteError
 from controller.rollout.states import SiteEvent
@@ -243,7 +244,9 @@ class SiteFollower:
         self.in_flight = frozenset(moves)
         try:
             commands = await self._commands(moves)
+            crash_point("generation-reserved")
             receipts = await self.link.deliver(commands) if commands else []
+            crash_point("command-received")
             for receipt in receipts:
                 self._same_site(receipt.site)
         except (TransportError, WrongSiteError, StoreUnavailableError) as error:
@@ -275,7 +278,9 @@ class SiteFollower:
         try:
             for account_id in accounts:
                 message = Confirmation(self.site, account_id, unconfirmed[account_id])
+                crash_point("confirming")
                 receipt = await self.link.confirm(message)
+                crash_point("confirmation-received")
                 self._same_site(receipt.site)
                 log.info("confirmed", site=self.site, account=account_id, generation=message.generation,
                          outcome=receipt.outcome, reason=receipt.reason)  # fmt: skip

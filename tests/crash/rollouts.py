@@ -1,0 +1,262 @@
+"""The roll-outs' process, killed by SIGKILL at each named step: each end is that of the law.
+
+Two scenarios: a staged withdrawal that passes (two canaries, then the others), and one that a site of the
+second wave refuses, so that what was reached goes back. The agents are in this process, over sockets; the
+driver is a process of its own on a store on disk. It is killed at its n-th passing of a place
+(``rollout/crash_points.py``), started again, and then compared with the law: everywhere or nowhere, no
+generation twice or falling, nothing else touched, nothing left that waits for a confirmation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from controller.bgp import Prefix
+from controller.rollout import reports
+from controller.rollout.crash_points import NAMES
+from controller.rollout.driver import Driver
+from controller.safety.policy import Gates, Policy, Waves
+from controller.snapshots import outbox
+from controller.snapshots.model import (
+    BgpPrefixObject,
+    BindingObject,
+    Change,
+    ChangeSet,
+    PrefixObject,
+    decode_chunk,
+)
+from controller.store import open_store
+from controller.transport.http import HttpSiteLink
+from controller.transport.messages import Command, Receipt
+from tests.fake_agent import FakeAgent, MemoryLink
+
+SITES = ("s1", "s2", "s3", "s4")
+SCENARIOS = ("passes", "refused")
+WHOLE, STAYS, GOES = Prefix("198.18.0.0/23"), Prefix("198.18.0.0/24"), Prefix("198.18.1.0/24")
+POLICY = Policy(waves=Waves(bake_s=0.2), gates=Gates(wait_s=20.0))
+PATIENCE_S = 60.0
+STATES = {"passes": "done", "refused": "reverted"}
+
+
+class CrashError(Exception):
+    """The end is not that of the law; the message says how."""
+
+
+@dataclass
+class Shared:
+    """What the agents of a scenario know of one another: who has taken the withdrawal; who may."""
+
+    refuses: bool
+    took: set[str] = field(default_factory=set)
+
+
+class Agent(FakeAgent):
+    """An agent that refuses the withdrawal once two others have taken it, where the scenario is that."""
+
+    def __init__(self, site: str, socket: Path, shared: Shared) -> None:
+        super().__init__(site, socket)
+        self.shared = shared
+
+    def decide(self, command: Command) -> Receipt:
+        assert command.chunk is not None and command.to_hash is not None
+        chunk = decode_chunk(command.chunk, command.to_hash)
+        withdraws = any(b.cidr == GOES and not b.advertised for b in chunk.bgp_prefixes)
+        if (
+            withdraws
+            and self.shared.refuses
+            and self.site not in self.shared.took
+            and len(self.shared.took) > 1
+        ):
+            return Receipt(self.site, command.generation, "refused", "the scenario says so")
+        receipt = super().decide(command)
+        if withdraws and receipt.outcome == "accepted":
+            self.shared.took.add(self.site)
+        return receipt
+
+
+def route(id_: str, cidr: Prefix, advertised: bool) -> Change:
+    return Change(bgp_prefix=BgpPrefixObject(id_, "p", cidr, None, advertised))
+
+
+def change(id_: str, *changes: Change, lane: str | None = None) -> ChangeSet:
+    return ChangeSet(id_, "acme", "customer:t1", "why", "2026-01-01T00:00:00Z", changes, lane=lane)
+
+
+async def serve(folder: Path) -> None:
+    """Be the roll-outs' process until SIGTERM."""
+    store = open_store(folder / "herald.db")
+    driver = Driver(store, {s: HttpSiteLink(s, str(folder / f"{s}.sock")) for s in SITES}, policy=POLICY)
+    await driver.start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    running = asyncio.create_task(driver.run())
+    await stop.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    await driver.close()
+    store.close()
+
+
+@dataclass
+class Case:
+    """One scenario in a folder of its own."""
+
+    folder: Path
+    scenario: str
+
+    def __post_init__(self) -> None:
+        self.shared = Shared(self.scenario == "refused")
+        self.agents = [Agent(s, self.folder / f"{s}.sock", self.shared) for s in SITES]
+
+    async def prepare(self) -> None:
+        """Announce both, and queue the staged withdrawal of one."""
+        store = open_store(self.folder / "herald.db")
+        onboarded = (
+            Change(prefix=PrefixObject("p", WHOLE, None)),
+            Change(binding=BindingObject("b", "p", WHOLE, "cdn")),
+            route("g0", STAYS, True),
+            route("g1", GOES, True),
+        )
+        with store.write() as session:
+            outbox.append(session, change("cs1", *onboarded))
+        driver = Driver(store, {a.site: MemoryLink(a) for a in self.agents}, policy=POLICY)
+        await driver.start()
+        running = asyncio.create_task(driver.run())
+        await self._until(lambda: self._states()[:1] == ["done"])
+        running.cancel()
+        await asyncio.wait([running])
+        await driver.close()
+        with store.write() as session:
+            outbox.append(session, change("cs2", route("g1", GOES, False), lane="staged"))
+        store.close()
+
+    def _states(self) -> list[str]:
+        """The roll-outs' states, oldest first; without a process they are read from the store."""
+        store = open_store(self.folder / "herald.db")
+        try:
+            with store.read() as session:
+                return [r.state for r in reports.rollouts(session, None, 100)[::-1]]
+        finally:
+            store.close()
+
+    async def _until(self, wanted: Callable[[], bool]) -> None:
+        ends = time.monotonic() + PATIENCE_S
+        while not await asyncio.to_thread(wanted):
+            if time.monotonic() > ends:
+                raise CrashError(f"{self.scenario}: the states stay {self._states()}\n{self._log()}")
+            await asyncio.sleep(0.05)
+
+    def _log(self) -> str:
+        log = self.folder / "driver.log"
+        return log.read_text()[-6000:] if log.exists() else ""
+
+    async def life(self, crash_at: str | None) -> bool:
+        """Run the process until the roll-outs are over; tell whether it has killed itself."""
+        environment = {k: v for k, v in os.environ.items() if k != "HERALD_CRASH_AT"}
+        if crash_at is not None:
+            environment["HERALD_CRASH_AT"] = crash_at
+        with (self.folder / "driver.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.crash.rollouts", "--serve", str(self.folder),
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        ended = asyncio.create_task(process.wait())
+        over = asyncio.create_task(self._until(self._is_over))
+        try:
+            await asyncio.wait([ended, over], return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                if process.returncode != -signal.SIGKILL:
+                    raise CrashError(f"it ended with {process.returncode}:\n{self._log()}")
+                return True
+            await over
+            return False
+        finally:
+            over.cancel()
+            await asyncio.wait([over])
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            await ended
+
+    def _is_over(self) -> bool:
+        states = self._states()
+        moving = {"planned", "delivering", "confirming", "gating", "baking", "waiting", "reverting", "paused"}
+        return len(states) > 1 and not moving & set(states) and not any(a.unconfirmed for a in self.agents)
+
+    def judge(self) -> None:
+        """Compare with the law."""
+        states = self._states()
+        wanted = ["done", STATES[self.scenario], *(["done"] if self.scenario == "refused" else [])]
+        problems = [] if states == wanted else [f"the roll-outs ended {states}, not {wanted}"]
+        sent = {STAYS} if self.scenario == "passes" else {STAYS, GOES}
+        for agent in self.agents:
+            if set(agent.status().sent) != sent:
+                problems.append(f"{agent.site} sends {sorted(agent.status().sent)}, not {sorted(sent)}")
+            given = [c.generation for c in agent.commands]
+            if given != sorted(set(given)):
+                problems.append(f"{agent.site} was given generations {given}")
+        if len({a.accounts["acme"] for a in self.agents}) != 1:
+            problems.append("the sites hold different chunks")
+        if problems:
+            raise CrashError(f"{self.scenario}: {'; '.join(problems)}\n{self._log()}")
+
+
+async def run_case(empty: Path, scenario: str, point: str, times: int) -> bool:
+    """Play one scenario with one crash; tell whether the place was passed so often at all."""
+    with tempfile.TemporaryDirectory(prefix="c-") as name:
+        folder = Path(name)
+        shutil.copy(empty, folder / "herald.db")
+        case = Case(folder, scenario)
+        await asyncio.gather(*(a.up() for a in case.agents))
+        try:
+            await case.prepare()
+            crashed = await case.life(f"{point}:{times}")
+            if crashed:
+                await case.life(None)
+            case.judge()
+        finally:
+            await asyncio.gather(*(a.down() for a in case.agents))
+    return crashed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--point", action="append", choices=NAMES)
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS)
+    parser.add_argument("--times", type=int, default=4, help="passings of each place at most (4)")
+    given = parser.parse_args()
+    if given.serve is not None:
+        asyncio.run(serve(given.serve))
+        return
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    crashes = 0
+    with tempfile.TemporaryDirectory() as name:
+        empty = Path(name) / "herald.db"
+        open_store(empty).close()
+        for scenario in given.scenario or SCENARIOS:
+            for point in given.point or NAMES:
+                for times in range(1, given.times + 1):
+                    crashed = asyncio.run(run_case(empty, scenario, point, times))
+                    crashes += crashed
+                    what = "killed, and ended as it is to" if crashed else "not passed so often"
+                    print(f"{scenario:8} {point}:{times} {what}", flush=True)
+                    if not crashed:
+                        break
+    print(f"{crashes} crashes, each ended as the law says")
+
+
+if __name__ == "__main__":
+    main()
