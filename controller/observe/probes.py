@@ -71,6 +71,14 @@ def address_in(prefix: Prefix) -> str:
     return str(network[1] if network.num_addresses > 1 else network[0])
 
 
+def is_in(address: str, prefix: Prefix) -> bool:
+    """Tell whether ``address`` is one, and lies in ``prefix``."""
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(prefix)
+    except ValueError:
+        return False
+
+
 def probe_sites(
     inventory: Inventory,
     sites: Sequence[str],
