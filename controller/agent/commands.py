@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
 
 from controller.agent.envelope import outside_envelope, owners_of
 from controller.agent.journal_records import Applied, JournalState
+from controller.agent.standing import Asked, Standing, read_intents, standing_after
 from controller.bgp import Prefix
-from controller.snapshots.model import Chunk, DamagedChunkError, decode_chunk
+from controller.snapshots.model import Chunk, ChunkHash, DamagedChunkError, decode_chunk
+from controller.snapshots.projection import SiteState, project
 from controller.transport.messages import Command, Outcome, Receipt
 
 
@@ -21,28 +27,84 @@ class Decision:
     chunk: Chunk | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known beside the journal when commands come. The default knows nothing and nobody.
+
+    ``reach``: the prefixes that are or may be announced, None while that is not known. ``intent_keys``: the
+    raw public keys of whoever may sign intents, which hold at ``now`` (the wall clock, aware). ``project``
+    says what a chunk (by its hash) means at this site.
+    """
+
+    reach: AbstractSet[Prefix] | None = None
+    intent_keys: tuple[bytes, ...] = ()
+    now: datetime | None = None
+    skew_s: float = 0.0
+    local_as: int = 64500
+    project: Callable[[ChunkHash, Chunk], SiteState] | None = None
+
+    def state_of(self, chunk: Chunk | None, hash_: ChunkHash | None, site: str) -> SiteState:
+        """Return what ``chunk`` asks of ``site``."""
+        if chunk is None or hash_ is None:
+            return NOTHING
+        if self.project is not None:
+            return self.project(hash_, chunk)
+        return project({chunk.account_id: chunk}, site, self.local_as)
+
+
+NOTHING = SiteState(frozenset(), frozenset(), {})
+
+
 def decide_all(
-    commands: Iterable[Command], state: JournalState, chunks: Mapping[str, Chunk]
+    commands: Iterable[Command],
+    state: JournalState,
+    chunks: Mapping[str, Chunk],
+    around: Surroundings = Surroundings(),
 ) -> list[Decision]:
     """Judge commands in order, each as if those before it were in the journal already; ``state`` stays.
 
-    ``chunks`` are the accounts' decoded chunks here.
+    ``chunks`` are the accounts' decoded chunks here. What a command takes away stands until the guard lets it
+    go (:mod:`controller.agent.standing`); with nothing known ``around``, nobody asked for any of it.
     """
     after, owners = state.copy(), owners_of(chunks.values())
     made: list[Decision] = []
     newer: dict[str, Chunk | None] = {}
     for command in commands:
         decision = decide(command, after, owners)
+        before = newer.get(command.account_id, chunks.get(command.account_id))
+        if decision.record is not None:
+            decision = replace(decision, record=_with_standing(decision, command, before, after, around))
         made.append(decision)
         if decision.record is not None:
             after.apply(decision.record)
-            before = newer.get(command.account_id, chunks.get(command.account_id))
             for bgp in () if before is None else before.bgp_prefixes:
                 owners.pop(bgp.cidr, None)
             newer[command.account_id] = decision.chunk
             if decision.chunk is not None:
                 owners |= owners_of([decision.chunk])
     return made
+
+
+def _with_standing(
+    decision: Decision, command: Command, before: Chunk | None, state: JournalState, around: Surroundings
+) -> Applied:
+    """Return the record with what stands of the account from now on, and who asked for it to go."""
+    assert decision.record is not None
+    intents = (
+        read_intents(command.intents, around.intent_keys, around.now, around.skew_s)[0]
+        if around.now is not None and command.intents
+        else []
+    )
+    asked = Asked(command.account_id, state.site, command.lane, intents, state.spent)
+    stands, spent = standing_after(
+        around.state_of(before, command.from_hash, state.site),
+        state.standing.get(command.account_id, Standing()),
+        around.state_of(decision.chunk, command.to_hash, state.site),
+        asked=asked,
+        reach=around.reach,
+        sites={} if before is None else {b.cidr: b.sites for b in before.bgp_prefixes},
+    )
+    return msgspec.structs.replace(decision.record, stands=stands, spent=spent)
 
 
 def decide(command: Command, state: JournalState, owners: Mapping[Prefix, str]) -> Decision:
@@ -71,6 +133,8 @@ def _refusal(command: Command, state: JournalState) -> tuple[Outcome, str] | Non
         command.to_hash,
     ):
         return "duplicate", ""
+    if command.fence < state.fence:
+        return "stale", f"fence {command.fence} is below {state.fence}: another controller leads by now"
     if command.generation <= state.generation:
         return "stale", f"generation {command.generation} is not above {state.generation}"
     current = state.hash_of(command.account_id)
@@ -101,6 +165,7 @@ def _accept(command: Command, chunk: Chunk | None) -> Decision:
         from_hash=command.from_hash,
         to_hash=command.to_hash,
         chunk=command.chunk if chunk is not None else None,
+        fence=command.fence,
     )
     receipt = Receipt(command.site, command.generation, "accepted", "", command.to_hash)
     return Decision(receipt, record, chunk)

@@ -40,6 +40,10 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``machine_deadline_s``: seconds after which a silent machine no longer counts as live.
 
     ``forward``: install a route over the machines that hold a prefix's bindings in this namespace's kernel.
+    ``fleet``: the names of all sites, from which each prefix's keepers are drawn. ``keys``: the file of
+    public keys (:class:`AgentKeys`), read anew when it changes; without it nobody's intent counts.
+    ``policy``: a file (TOML) that tightens :class:`~controller.agent.policy.AgentPolicy`; ``policy_record``:
+    one with a signed record that may loosen it, once it has been known for ``policy_delay_s``.
     """
 
     speaker: SpeakerConfig
@@ -47,6 +51,38 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     local_as: int = 64500
     machine_deadline_s: float = 1.0
     forward: bool = True
+    fleet: tuple[str, ...] = ()
+    keys: str = ""
+    policy: str = ""
+    policy_record: str = ""
+    policy_delay_s: float = 86400.0
+
+
+class AgentKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Raw Ed25519 public keys, 32 bytes each (base64 in the file), by what they may sign.
+
+    ``intents``: the API's intent service; ``registry``: who may announce what; ``overrides``: the operators'
+    break-glass; ``policy``: records that loosen the agent's policy.
+    """
+
+    intents: tuple[bytes, ...] = ()
+    registry: tuple[bytes, ...] = ()
+    overrides: tuple[bytes, ...] = ()
+    policy: tuple[bytes, ...] = ()
+
+
+def read_agent_keys(path: Path) -> AgentKeys:
+    """Read the file of public keys; raises :class:`AgentConfigError` that says what is wrong with it."""
+    try:
+        keys = msgspec.json.decode(path.read_bytes(), type=AgentKeys, strict=True)
+    except OSError as error:
+        raise AgentConfigError(f"cannot read the public keys {path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise AgentConfigError(f"{path} holds no public keys: {error}") from error
+    for name in AgentKeys.__struct_fields__:
+        if any(len(raw) != 32 for raw in getattr(keys, name)):
+            raise AgentConfigError(f"{path}: a key in {name} has not the 32 bytes of an Ed25519 public key")
+    return keys
 
 
 def read_agent_config(path: Path) -> AgentConfig:

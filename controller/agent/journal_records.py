@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from controller.agent.errors import JournalDamagedError
+from controller.agent.standing import SpentKey, Standing
+from controller.bgp import Prefix
+from controller.safety.budget import REMEMBERED_S, Budget, Spent
 from controller.snapshots.model import ChunkHash
+from controller.snapshots.projection import SiteBinding
 
 MAGIC = b"HJ1\n"
 HEADER = struct.Struct(">4sII")
@@ -29,7 +33,11 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
 
 
 class Applied(msgspec.Struct, frozen=True, tag="applied"):
-    """A command that was accepted. ``chunk``: the bytes of ``to_hash``."""
+    """A command that was accepted. ``chunk``: the bytes of ``to_hash``.
+
+    ``stands``: all that stands of the account from now on (:mod:`controller.agent.standing`); ``spent``: what
+    of which intents, by nonce, was used for it. ``fence``: that of the controller which gave the command.
+    """
 
     generation: int
     rollout_id: str
@@ -37,6 +45,9 @@ class Applied(msgspec.Struct, frozen=True, tag="applied"):
     from_hash: ChunkHash | None
     to_hash: ChunkHash | None
     chunk: bytes | None
+    stands: Standing = Standing()
+    spent: dict[str, tuple[SpentKey, ...]] = {}
+    fence: int = 0
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
@@ -56,7 +67,40 @@ class Settled(msgspec.Struct, frozen=True, tag="settled"):
     generation: int
 
 
-Record = Opened | Applied | Kept | Settled
+class Charge(msgspec.Struct, frozen=True):
+    """What one budget paid for, and its clock at that time (:class:`controller.safety.budget.Budget`)."""
+
+    passed_s: float
+    boot_id: str
+    monotonic_s: float
+    prefixes: tuple[Prefix, ...]
+
+
+class Released(msgspec.Struct, frozen=True, tag="released"):
+    """What the guard let go: it stands no more. ``charges``: by the budget's name."""
+
+    routes: tuple[tuple[str, Prefix], ...]
+    bindings: tuple[SiteBinding, ...]
+    charges: dict[str, Charge]
+
+
+class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
+    """Compacted: budgets, used intents, and the routes that were let go and may still be out there."""
+
+    budgets: dict[str, Budget]
+    spent: dict[str, tuple[SpentKey, ...]]
+    going: tuple[tuple[Prefix, tuple[SiteBinding, ...]], ...]
+    fence: int
+
+
+class Known(msgspec.Struct, frozen=True, tag="known"):
+    """Since when a policy record is known, by the clock of time that has provably passed."""
+
+    record: str
+    clock: Budget
+
+
+Record = Opened | Applied | Kept | Settled | Released | Remembered | Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +116,24 @@ class Held:
 
 @dataclass(slots=True)
 class JournalState:
-    """What the journal says. ``left``: chunks that accounts moved away from and that are not settled yet."""
+    """What the journal says. ``left``: chunks that accounts moved away from and that are not settled yet.
+
+    ``standing``: by account; ``going``: routes that were let go since the last release, with the bindings
+    that they stand on; ``known``: the newest policy record; ``spent``: what of each intent was used, by nonce, for ever: whatever clocks say, an
+    intent takes a thing away once.
+    """
 
     site: str = ""
     epoch: str = ""
     generation: int = 0
     accounts: dict[str, Held] = field(default_factory=dict)
     left: dict[ChunkHash, tuple[str, bytes]] = field(default_factory=dict)
+    standing: dict[str, Standing] = field(default_factory=dict)
+    going: dict[Prefix, tuple[SiteBinding, ...]] = field(default_factory=dict)
+    spent: dict[str, set[SpentKey]] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
+    fence: int = 0
+    known: Known | None = None
 
     def apply(self, record: Record) -> None:
         """Add one record."""
@@ -86,21 +141,76 @@ class JournalState:
             self.site, self.epoch = record.site, record.epoch
         elif isinstance(record, Applied):
             before = self.accounts.get(record.account_id)
-            if before is not None and before.hash is not None and before.chunk is not None:
+            if before is not None and before.hash not in (None, record.to_hash) and before.chunk is not None:
+                assert before.hash is not None
                 self.left[before.hash] = (record.account_id, before.chunk)
             self.accounts[record.account_id] = Held(
                 record.generation, record.rollout_id, record.from_hash, record.to_hash, record.chunk
             )
             self.generation = max(self.generation, record.generation)
+            self.fence = max(self.fence, record.fence)
+            self._stand(record.account_id, record.stands)
+            self._use(record.spent)
         elif isinstance(record, Kept):
             self.left[record.hash] = (record.account_id, record.chunk)
+        elif isinstance(record, Released):
+            self._release(record)
+        elif isinstance(record, Remembered):
+            self.budgets, self.going = dict(record.budgets), dict(record.going)
+            self.fence = max(self.fence, record.fence)
+            self._use(record.spent)
+        elif isinstance(record, Known):
+            self.known = record
         else:
             self.left.clear()
+            self.going.clear()
             self.generation = max(self.generation, record.generation)
+
+    def _stand(self, account_id: str, stands: Standing) -> None:
+        if stands:
+            self.standing[account_id] = stands
+        else:
+            self.standing.pop(account_id, None)
+
+    def _use(self, spent: Mapping[str, Iterable[SpentKey]]) -> None:
+        for nonce, keys in spent.items():
+            self.spent[nonce] = self.spent.get(nonce, set()) | set(keys)
+
+    def _release(self, record: Released) -> None:
+        gone, unbound = set(record.routes), set(record.bindings)
+        for account_id in {a for a, _ in gone} | {b.account_id for b in unbound}:
+            stands = self.standing.get(account_id, Standing())
+            for route in stands.routes:
+                if (account_id, route.prefix) in gone:
+                    self.going[route.prefix] = route.needs
+            self._stand(
+                account_id,
+                Standing(
+                    tuple(r for r in stands.routes if (account_id, r.prefix) not in gone),
+                    tuple(b for b in stands.bindings if b.binding not in unbound),
+                ),
+            )
+        for name, charge in record.charges.items():
+            before = self.budgets.get(name, Budget())
+            kept = tuple(s for s in before.spent if s.at_s > charge.passed_s - REMEMBERED_S)
+            new = tuple(Spent(charge.passed_s, prefix) for prefix in charge.prefixes)
+            self.budgets[name] = Budget(charge.passed_s, charge.boot_id, charge.monotonic_s, kept + new)
 
     def copy(self) -> JournalState:
         """Return one that can be changed without changing this."""
-        return JournalState(self.site, self.epoch, self.generation, dict(self.accounts), dict(self.left))
+        return JournalState(
+            self.site,
+            self.epoch,
+            self.generation,
+            dict(self.accounts),
+            dict(self.left),
+            dict(self.standing),
+            dict(self.going),
+            dict(self.spent),
+            dict(self.budgets),
+            self.fence,
+            self.known,
+        )
 
     def hash_of(self, account_id: str) -> ChunkHash | None:
         """Return the hash of what the account has here."""
@@ -118,8 +228,20 @@ class JournalState:
     def records(self) -> list[Record]:
         """Return the shortest journal that adds up to this state."""
         found: list[Record] = [Opened(self.site, self.epoch), Settled(self.generation)]
+        spent = {nonce: tuple(sorted(keys)) for nonce, keys in sorted(self.spent.items())}
+        found.append(Remembered(self.budgets, spent, tuple(sorted(self.going.items())), self.fence))
+        if self.known is not None:
+            found.append(self.known)
         found += [
-            Applied(held.generation, held.rollout_id, account, held.from_hash, held.hash, held.chunk)
+            Applied(
+                held.generation,
+                held.rollout_id,
+                account,
+                held.from_hash,
+                held.hash,
+                held.chunk,
+                self.standing.get(account, Standing()),
+            )
             for account, held in sorted(self.accounts.items())
         ]
         found += [Kept(account, hash_, chunk) for hash_, (account, chunk) in sorted(self.left.items())]

@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
+from controller.agent.clock import reading
 from controller.agent.config import AgentConfig, read_agent_config
 from controller.agent.errors import JournalDamagedError
 from controller.agent.journal import Journal
+from controller.agent.policy_file import read_policy
 from controller.agent.report import Report
 from controller.agent.site import Site, make_speaker
 from controller.logs import configure_logging
@@ -48,12 +50,17 @@ async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) 
     first_version = time.time_ns() // 1_000_000
     try:
         journal = Journal.open(state_dir, site)
-        here = Site(journal, config, make_speaker(config), first_version)
+        policy, again_s = read_policy(config, journal, reading())
+        here = Site(journal, config, make_speaker(config), first_version, policy)
     except (JournalDamagedError, DamagedChunkError) as error:
         log.error("quarantined", reason=str(error))  # noqa: TRY400 - one line says it all
         await _serve_quarantined(site, socket, config, str(error), first_version)
         return
     work = asyncio.create_task(here.run(), name="site")
+    if again_s is not None:
+        asyncio.get_running_loop().call_later(
+            again_s, lambda: here.set_policy(read_policy(config, journal, reading())[0])
+        )
     stop = asyncio.create_task(
         serve_app(agent_app(here), socket=socket, ready=_ready, on_stop=here.report.wake), name="http"
     )

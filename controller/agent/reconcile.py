@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from controller.agent.policy import FLOOR, AgentPolicy, quorum
 from controller.bgp import Prefix, Route
 from controller.snapshots.projection import SiteBinding, SiteState
 from controller.transport.messages import Waiting
@@ -37,9 +38,10 @@ class MachineFacts:
 class Facts:
     """All that a plan depends on.
 
-    ``left``: what the chunks asked for that accounts moved away from since the last release. ``announced``:
-    what the speaker has acknowledged, None while it is not attached; ``in_flight``: what it is being given
-    now, empty when it is not; ``refused``: routes that it said no to.
+    ``desired``: what the journal asks for, with what the guard holds laid over it. ``left``: what the chunks
+    asked for that accounts moved away from since the last release. ``announced``: what the speaker has
+    acknowledged, None while it is not attached; ``in_flight``: what it is being given now, empty when it is
+    not; ``refused``: routes that it said no to.
     """
 
     desired: SiteState
@@ -48,6 +50,7 @@ class Facts:
     in_flight: frozenset[Route]
     refused: frozenset[Route]
     machines: tuple[MachineFacts, ...]
+    policy: AgentPolicy = FLOOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,6 @@ class Plan:
     waiting: tuple[Waiting, ...]
     release: bool
     settled: bool
-
-
-def quorum(live: int) -> int:
-    """Return how many of ``live`` machines must hold a binding: half of them, at least 2, or all if fewer."""
-    return min(live, max(2, (live + 1) // 2))
 
 
 def reconcile(facts: Facts) -> Plan:
@@ -108,11 +106,9 @@ def stands(facts: Facts, prefix: Prefix, *, standing: bool) -> str | None:
     if not live:
         return "no announce quorum: no machine of the site answers"
     holding = sum(1 for m in live if needs <= m.held and (m.fresh or standing))
-    if holding < quorum(len(live)):
-        return (
-            f"no announce quorum: {holding} of {len(live)} live machines hold its bindings, "
-            f"{quorum(len(live))} must"
-        )
+    least = quorum(len(live), facts.policy)
+    if holding < least:
+        return f"no announce quorum: {holding} of {len(live)} live machines hold its bindings, {least} must"
     return None
 
 

@@ -14,17 +14,22 @@ from pathlib import Path
 
 import structlog
 
-from controller.agent.commands import decide_all
+from controller.agent.clock import reading, wall_clock
+from controller.agent.commands import Surroundings, decide_all
 from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
+from controller.agent.guard import Guarded, judge, moot, released, unreleased
 from controller.agent.journal import Journal
 from controller.agent.journal_records import Settled
+from controller.agent.key_file import KeyFile
 from controller.agent.machines import MachineTracker
+from controller.agent.policy import FLOOR, AgentPolicy
 from controller.agent.reconcile import Facts, Plan, reconcile
 from controller.agent.report import Report
 from controller.agent.site_state import Projections
 from controller.agent.speaker_link import SpeakerLink
+from controller.agent.standing import effective
 from controller.machine.errors import KernelRoutesError
 from controller.machine.kernel_routes import set_routes
 from controller.machine.routes import FORWARD_PROTOCOL, KernelRoute
@@ -32,9 +37,12 @@ from controller.observe.rib import RibRow
 from controller.speakers.bird import BirdSpeaker
 from controller.speakers.exabgp import ExabgpSpeaker
 from controller.speakers.protocol import Speaker
-from controller.transport.messages import Command, Receipt, SiteStatus
+from controller.transport.messages import Command, Receipt, SiteStatus, Waiting
 
 FORWARD_RETRY_S = 1.0
+
+SAID_AT_ONCE = 20
+"""Held effects that the log names when what is held has changed; the report has all of them."""
 
 log = structlog.get_logger()
 
@@ -42,9 +50,18 @@ log = structlog.get_logger()
 class Site:
     """The agent's whole state, and the tasks that keep it true."""
 
-    def __init__(self, journal: Journal, config: AgentConfig, speaker: Speaker, first_version: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        config: AgentConfig,
+        speaker: Speaker,
+        first_version: int,
+        policy: AgentPolicy = FLOOR,
+    ) -> None:
         self._journal = journal
         self._config = config
+        self._keys = KeyFile(config.keys)
+        self._policy = policy
         self._projections = Projections(journal.state.site, config.local_as)
         self._wake = asyncio.Event()
         self._speaker = SpeakerLink(speaker, self._wake.set)
@@ -53,6 +70,8 @@ class Site:
         ]
         self._forward: frozenset[KernelRoute] | None = None
         self._forward_work = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
+        self._ruling = judge(self._guarded())
         plan = reconcile(self._facts())
         self.report = Report(self._status(plan), first_version)
 
@@ -69,7 +88,15 @@ class Site:
     def commands(self, commands: Sequence[Command]) -> list[Receipt]:
         """Judge commands in order; those that are ``accepted`` are on disk. Blocks for one sync."""
         state = self._journal.state
-        decisions = decide_all(commands, state, self._projections.chunks(state))
+        around = Surroundings(
+            reach=self._speaker.reach,
+            intent_keys=self._keys.keys().intents,
+            now=wall_clock(),
+            skew_s=self._policy.clock_skew_s,
+            local_as=self._config.local_as,
+            project=self._projections.of_chunk,
+        )
+        decisions = decide_all(commands, state, self._projections.chunks(state), around)
         records = [d.record for d in decisions if d.record is not None]
         receipts = [d.receipt for d in decisions]
         if records:
@@ -100,6 +127,11 @@ class Site:
         current = self._journal.state.hash_of(command.account_id)
         return Receipt(command.site, command.generation, "refused", why, current)
 
+    def set_policy(self, policy: AgentPolicy) -> None:
+        """Judge by another policy from now on."""
+        self._policy = policy
+        self._wake.set()
+
     async def adj_rib_out(self) -> list[RibRow]:
         """Return what the speaker says it sends; raises a SpeakerError."""
         return await self._speaker.speaker.adj_rib_out()
@@ -107,8 +139,29 @@ class Site:
     async def _reconcile(self) -> None:
         while True:
             self._wake.clear()
+            self._let_go()
             self._carry_out(reconcile(self._facts()))
             await self._wake.wait()
+
+    def _let_go(self) -> None:
+        """Ask the guard what may be taken away now, and put it on disk before anybody acts on it."""
+        ruling = judge(self._guarded())
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if ruling.lets_go:
+            try:
+                self._journal.append(released(ruling))
+                log.info("let go", routes=len(ruling.routes), bindings=len(ruling.bindings))
+            except JournalError as error:
+                log.warning("not let go: it cannot be journalled", reason=str(error))
+                ruling = unreleased(ruling, str(error))
+        if ruling.wait_s is not None:
+            self._later = asyncio.get_running_loop().call_later(ruling.wait_s + 0.01, self._wake.set)
+        if ruling.held != self._ruling.held:
+            for held in ruling.held[:SAID_AT_ONCE]:
+                log.warning("held", prefix=held.prefix, verb=held.verb, check=held.check, reason=held.reason)
+        self._ruling = ruling
 
     def _carry_out(self, plan: Plan) -> None:
         """Hand the plan to those who act on it; no await between facts and this."""
@@ -147,30 +200,45 @@ class Site:
                 log.warning("routes towards machines not installed", reason=str(error))
                 retry = FORWARD_RETRY_S
 
+    def _guarded(self) -> Guarded:
+        state = self._journal.state
+        return Guarded(
+            state.site,
+            self._config.fleet,
+            self._policy,
+            state.standing,
+            state.budgets,
+            reading(),
+            moot=moot(state.standing, self._projections.desired(state).routes) if state.standing else (),
+        )
+
     def _facts(self) -> Facts:
+        state = self._journal.state
         return Facts(
-            desired=self._projections.desired(self._journal.state),
+            desired=effective(self._projections.desired(state), state.standing.values()),
             left=self._projections.left(self._journal.state),
             announced=self._speaker.announced,
             in_flight=self._speaker.in_flight,
             refused=self._speaker.refused,
             machines=tuple(m.facts() for m in self._machines),
+            policy=self._policy,
         )
 
     def _status(self, plan: Plan) -> SiteStatus:
-        state = self._journal.state
+        state, held = self._journal.state, self._ruling.held
         return SiteStatus(
             site=state.site,
             version=0,
             generation=state.generation,
             epoch=state.epoch,
             accounts={account: hash_ for account, (hash_, _) in sorted(state.chunk_bytes().items())},
-            settled=plan.settled,
+            settled=plan.settled and not self._ruling.held,
             speaker=self._speaker.speaker.name,
             speaker_up=self._speaker.announced is not None,
             sent={r.prefix: r.as_path for r in sorted(self._speaker.announced or ())},
             machines=tuple(m.status() for m in self._machines),
-            waiting=plan.waiting,
+            waiting=(*plan.waiting, *(Waiting(h.prefix, f"held: {h.check}: {h.reason}") for h in held)),
+            held=held,
         )
 
 

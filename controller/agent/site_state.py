@@ -27,11 +27,22 @@ class Projections:
         return merge(self._of(hash_, data)[1] for hash_, data in state.chunk_bytes().values())
 
     def left(self, state: JournalState) -> tuple[SiteState, ...]:
-        """Return what the chunks asked for that accounts moved away from."""
-        found = tuple(self._of(hash_, data)[1] for hash_, (_, data) in state.left.items())
+        """Return what the chunks asked for that accounts moved away from, and what the guard let go."""
+        found = [self._of(hash_, data)[1] for hash_, (_, data) in state.left.items()]
+        if state.going:
+            needs = {prefix: frozenset(bindings) for prefix, bindings in state.going.items()}
+            # Their paths are not kept; that they were asked for once is what counts.
+            routes = frozenset(Route(prefix, (self._local_as,)) for prefix in needs)
+            found.append(SiteState(routes, frozenset(b for held in needs.values() for b in held), needs))
         named = {hash_ for hash_, _ in state.chunk_bytes().values()} | state.left.keys()
         self._known = {hash_: known for hash_, known in self._known.items() if hash_ in named}
-        return found
+        return tuple(found)
+
+    def of_chunk(self, hash_: ChunkHash, chunk: Chunk) -> SiteState:
+        """Return what a chunk that is sound asks of the site; it is remembered until :meth:`left`."""
+        if hash_ not in self._known:
+            self._known[hash_] = (chunk, project({chunk.account_id: chunk}, self._site, self._local_as))
+        return self._known[hash_][1]
 
     def _of(self, hash_: ChunkHash, data: bytes) -> tuple[Chunk, SiteState]:
         if hash_ not in self._known:

@@ -33,6 +33,13 @@ class SpeakerLink:
         self._wanted: frozenset[Route] | None = None
         self._work = asyncio.Event()
 
+    @property
+    def reach(self) -> frozenset[Prefix] | None:
+        """The prefixes that are or may be announced; None while the speaker is not attached."""
+        if self.announced is None:
+            return None
+        return frozenset(r.prefix for r in (*self.announced, *self.in_flight, *(self._wanted or ())))
+
     def give(self, wanted: frozenset[Route] | None) -> None:
         """Make ``wanted`` what the speaker is to announce; None: nothing is to be done yet."""
         if wanted != self._wanted:
