@@ -167,7 +167,7 @@ def _items(asked: Guarded) -> Iterable[_Item]:
             yield _Item(account_id, route.prefix, route.verbs, route.by, route.lane, costs, route=route)
         for bound in standing.bindings:
             cidr = bound.binding.cidr
-            yield _Item(account_id, cidr, ("unbind",), bound.by, bound.lane, bound.under, binding=bound)
+            yield _Item(account_id, cidr, ("unbind",), bound.by, bound.lane, bool(bound.under), binding=bound)
 
 
 def _asked_for(item: _Item, asked: Guarded) -> tuple[str, str]:

@@ -119,8 +119,8 @@ class JournalState:
     """What the journal says. ``left``: chunks that accounts moved away from and that are not settled yet.
 
     ``standing``: by account; ``going``: routes that were let go since the last release, with the bindings
-    that they stand on; ``known``: the newest policy record; ``spent``: what of each intent was used, by nonce, for ever: whatever clocks say, an
-    intent takes a thing away once.
+    that they stand on; ``known``: the newest policy record. ``spent``: what of each intent was used, by
+    nonce, for ever: whatever clocks say, an intent takes a thing away once.
     """
 
     site: str = ""
@@ -149,6 +149,8 @@ class JournalState:
             )
             self.generation = max(self.generation, record.generation)
             self.fence = max(self.fence, record.fence)
+            for route in self.standing.get(record.account_id, Standing()).routes:
+                self._may_stand_on(route.prefix, route.needs)
             self._stand(record.account_id, record.stands)
             self._use(record.spent)
         elif isinstance(record, Kept):
@@ -176,13 +178,20 @@ class JournalState:
         for nonce, keys in spent.items():
             self.spent[nonce] = self.spent.get(nonce, set()) | set(keys)
 
+    def _may_stand_on(self, prefix: Prefix, bindings: tuple[SiteBinding, ...]) -> None:
+        self.going[prefix] = tuple(sorted({*self.going.get(prefix, ()), *bindings}))
+
     def _release(self, record: Released) -> None:
         gone, unbound = set(record.routes), set(record.bindings)
         for account_id in {a for a, _ in gone} | {b.account_id for b in unbound}:
             stands = self.standing.get(account_id, Standing())
             for route in stands.routes:
                 if (account_id, route.prefix) in gone:
-                    self.going[route.prefix] = route.needs
+                    self._may_stand_on(route.prefix, route.needs)
+            for bound in stands.bindings:
+                if bound.binding in unbound:
+                    for prefix in bound.under:
+                        self._may_stand_on(prefix, (bound.binding,))
             self._stand(
                 account_id,
                 Standing(

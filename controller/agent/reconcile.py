@@ -41,7 +41,8 @@ class Facts:
     ``desired``: what the journal asks for, with what the guard holds laid over it. ``left``: what the chunks
     asked for that accounts moved away from since the last release. ``announced``: what the speaker has
     acknowledged, None while it is not attached; ``in_flight``: what it is being given now, empty when it is
-    not; ``refused``: routes that it said no to.
+    not; ``refused``: routes that it said no to. ``kept``: those of the desired bindings that only the guard
+    still holds: a route that stands on one must be remembered to, for when it is let go.
     """
 
     desired: SiteState
@@ -51,6 +52,7 @@ class Facts:
     refused: frozenset[Route]
     machines: tuple[MachineFacts, ...]
     policy: AgentPolicy = FLOOR
+    kept: frozenset[SiteBinding] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def _needed_of_left(facts: Facts) -> frozenset[SiteBinding]:
     if not facts.left:
         return frozenset()
     if facts.announced is None:
-        return _bindings(facts.left) - facts.desired.bindings
+        return _bindings(facts.left) - (facts.desired.bindings - facts.kept)
     desired = {r.prefix for r in facts.desired.routes}
     needed: set[SiteBinding] = set()
     announced = {r.prefix for r in facts.announced}
@@ -159,7 +161,7 @@ def _needed_of_left(facts: Facts) -> frozenset[SiteBinding]:
             continue
         for state in facts.left:
             needed |= state.needs.get(prefix, frozenset())
-    return frozenset(needed) - facts.desired.bindings
+    return frozenset(needed) - (facts.desired.bindings - facts.kept)
 
 
 def _bindings(states: Iterable[SiteState]) -> frozenset[SiteBinding]:

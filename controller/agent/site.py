@@ -29,7 +29,7 @@ from controller.agent.reconcile import Facts, Plan, reconcile
 from controller.agent.report import Report
 from controller.agent.site_state import Projections
 from controller.agent.speaker_link import SpeakerLink
-from controller.agent.standing import effective
+from controller.agent.standing import effective, kept_bindings
 from controller.machine.errors import KernelRoutesError
 from controller.machine.kernel_routes import set_routes
 from controller.machine.routes import FORWARD_PROTOCOL, KernelRoute
@@ -214,8 +214,11 @@ class Site:
 
     def _facts(self) -> Facts:
         state = self._journal.state
+        desired = self._projections.desired(state)
+        effectively = effective(desired, state.standing.values())
         return Facts(
-            desired=effective(self._projections.desired(state), state.standing.values()),
+            desired=effectively,
+            kept=kept_bindings(desired, effectively),
             left=self._projections.left(self._journal.state),
             announced=self._speaker.announced,
             in_flight=self._speaker.in_flight,

@@ -9,6 +9,7 @@ effect: brought again later, it takes away nothing that was announced anew.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -56,10 +57,10 @@ class StandingRoute(msgspec.Struct, frozen=True):
 
 
 class StandingBinding(msgspec.Struct, frozen=True):
-    """A binding that is still held. ``under``: a route that stays announced stood on it."""
+    """A binding that is still held. ``under``: the prefixes that stay announced and stood on it."""
 
     binding: SiteBinding
-    under: bool
+    under: tuple[Prefix, ...]
     by: Authority
     lane: str
 
@@ -170,34 +171,71 @@ def standing_after(
     new = {r.prefix: r for r in after.routes}
     used: dict[str, set[SpentKey]] = {}
     routes: list[StandingRoute] = []
+    since = _under(held, before.bindings)
     for prefix, old in sorted({**{r.prefix: r for r in before.routes}, **_routes(held)}.items()):
         was = held.get(prefix)
         verbs = route_verbs(old, new.get(prefix))
         if not verbs or (was is None and reach is not None and prefix not in reach):
             continue
         by = _authority(asked, prefix, verbs, was.by if was is not None and was.verbs == verbs else "", used)
-        needs = was.needs if was is not None else tuple(sorted(before.needs.get(prefix, ())))
+        stood_on = before.needs.get(prefix, frozenset()) if was is None else {*was.needs, *since[prefix]}
+        needs = tuple(sorted(stood_on))
         at = was.sites if was is not None else sites.get(prefix)
         lane = _lane(asked, None if was is None else was.lane)
         routes.append(StandingRoute(asked.account_id, prefix, old.as_path, verbs, needs, at, by, lane))
-    return Standing(tuple(routes), _bindings(before, stands, after, asked, used)), {
+    again = {prefix: bound for prefix, bound in since.items() if prefix in new}
+    return Standing(tuple(routes), _bindings(before, stands, after, asked, used, again=again)), {
         nonce: tuple(sorted(keys)) for nonce, keys in used.items()
     }
 
 
 def _bindings(
-    before: SiteState, stands: Standing, after: SiteState, asked: Asked, used: dict[str, set[SpentKey]]
+    before: SiteState,
+    stands: Standing,
+    after: SiteState,
+    asked: Asked,
+    used: dict[str, set[SpentKey]],
+    *,
+    again: Mapping[Prefix, AbstractSet[SiteBinding]],
 ) -> tuple[StandingBinding, ...]:
+    """Return the bindings that stand; ``again``: those under routes that stood and are desired anew."""
     held = {s.binding: s for s in stands.bindings}
-    under = {b for r in after.routes for b in before.needs.get(r.prefix, ())}
+    under: dict[SiteBinding, set[Prefix]] = {}
+    for route in after.routes:
+        for binding in (*before.needs.get(route.prefix, ()), *again.get(route.prefix, ())):
+            under.setdefault(binding, set()).add(route.prefix)
     found: list[StandingBinding] = []
     for binding in sorted((before.bindings | held.keys()) - after.bindings):
         was = held.get(binding)
         by = _authority(asked, binding.cidr, ("unbind",), was.by if was is not None else "", used)
         lane = _lane(asked, None if was is None else was.lane)
-        stood = binding in under or (was is not None and was.under)
-        found.append(StandingBinding(binding, stood, by, lane))
+        stood = under.get(binding, set()) | set(was.under if was is not None else ())
+        found.append(StandingBinding(binding, tuple(sorted(stood)), by, lane))
     return tuple(found)
+
+
+def _under(prefixes: Iterable[Prefix], bindings: Iterable[SiteBinding]) -> dict[Prefix, set[SiteBinding]]:
+    """Return the bindings that lie in, or cover, each of ``prefixes``: a route that stands has them, too."""
+    wanted = set(prefixes)
+    found: dict[Prefix, set[SiteBinding]] = {prefix: set() for prefix in wanted}
+    if not wanted:
+        return found
+    by_cidr: dict[Prefix, set[SiteBinding]] = {}
+    for binding in bindings:
+        by_cidr.setdefault(binding.cidr, set()).add(binding)
+    for cidr, held in by_cidr.items():
+        for outer in wanted.intersection(_around(cidr)):
+            found[outer] |= held
+    for prefix in wanted:
+        for outer in by_cidr.keys() & set(_around(prefix)):
+            found[prefix] |= by_cidr[outer]
+    return found
+
+
+def _around(prefix: Prefix) -> list[Prefix]:
+    """Return ``prefix`` and all that it lies in."""
+    network = ipaddress.ip_network(prefix)
+    return [Prefix(str(network.supernet(new_prefix=length))) for length in range(network.prefixlen + 1)]
 
 
 def _authority(
@@ -220,6 +258,11 @@ def _lane(asked: Asked, had: str | None) -> str:
 
 def _routes(held: Mapping[Prefix, StandingRoute]) -> dict[Prefix, Route]:
     return {prefix: s.route for prefix, s in held.items()}
+
+
+def kept_bindings(desired: SiteState, effectively: SiteState) -> frozenset[SiteBinding]:
+    """Return the bindings that stand though they are desired no more."""
+    return frozenset() if effectively is desired else effectively.bindings - desired.bindings
 
 
 def effective(desired: SiteState, standing: Iterable[Standing]) -> SiteState:

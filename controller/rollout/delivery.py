@@ -118,7 +118,7 @@ def judge(
     if held is not None and held in own:
         if status.accounts.get(account_id) != held:
             return SiteEvent.ACCEPTED, ""  # the receipt is newer than the status
-        return _standing(status, changed)
+        return _standing(status, account_id, changed)
     if held is not None and held in later:
         return SiteEvent.OVERTAKEN, "a later change of this account is there already"
     if held is not None and held not in known:
@@ -126,12 +126,17 @@ def judge(
     return SiteEvent.LACKING, ""
 
 
-def _standing(status: SiteStatus, changed: Footprint) -> tuple[SiteEvent, str]:
+def _standing(status: SiteStatus, account_id: str, changed: Footprint) -> tuple[SiteEvent, str]:
     """Tell how far a journalled change is; other accounts' troubles at the site are not its own."""
     if status.settled:
         return SiteEvent.SETTLED, ""
     mine = {prefix for prefix, _ in changed.bgp}
     why = [f"{w.prefix}: {w.reason}" for w in status.waiting if w.prefix in mine]
+    why += [
+        f"{h.prefix}: held: {h.check}: {h.reason}"
+        for h in status.held
+        if h.account_id == account_id and changed.bindings and h.prefix not in mine
+    ]
     if why:
         return SiteEvent.HELD_UP, "; ".join(why[:5]) + (f"; and {len(why) - 5} more" if len(why) > 5 else "")
     if mine and not status.speaker_up:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import msgspec
 
+from controller.agent.policy import AgentPolicy
 from controller.observe.inventory import Inventory
 from labs.nodes import kind_of
 from labs.nodes.model import Daemon
-from labs.runtimes import description, filesystem, kernel, processes
+from labs.runtimes import description, filesystem, guard_keys, kernel, processes
 from labs.runtimes.children import Children
 from labs.runtimes.errors import LabStartError, ProcessStartError, SetupCommandError
 from labs.runtimes.host import SINGLE_WARNING, search_path
@@ -64,6 +65,9 @@ class Lab:
         """Bring everything up; return warnings. On :class:`LabStartError` the caller ends the lab."""
         self._prepare()
         self._import_store()
+        if self.sites:
+            guard_keys.write_keys(self.paths)
+            self._sign_policy()
         serve = [processes.serve_spec(self.sites, self.paths, self.env)] if self.sites else []
         self._begin(serve)
         self._make_nodes()
@@ -256,11 +260,23 @@ class Lab:
     def _agents(self) -> list[ProcessSpec]:
         specs = []
         for site in self.sites:
-            told = processes.agent_config(site, self.nodes, self.plan.topology.links, self.paths)
+            told = processes.agent_config(
+                site, self.nodes, self.plan.topology.links, self.paths, [s.name for s in self.sites]
+            )
             config = self.paths.runtime / "agent" / f"{site.name}.json"
             config.write_bytes(msgspec.json.encode(told))
             specs.append(processes.agent_spec(site, self.nodes[site.router], self.paths, config, self.env))
         return specs
+
+    def _sign_policy(self) -> None:
+        """Sign the agents' policy beside the topology, where there is one: the lab may loosen its own."""
+        source = self.plan.topology.path.parent / "configs" / "agent-policy.json"
+        if source.exists():
+            try:
+                policy = msgspec.json.decode(source.read_bytes(), type=AgentPolicy, strict=True)
+            except msgspec.MsgspecError as error:
+                raise LabStartError(f"{source} is no agent's policy: {error}") from error
+            guard_keys.sign_lab_policy(self.paths, policy, f"it stands in {source.name}")
 
     def _import_store(self) -> None:
         """Let the controller begin with the export beside the topology, where there is one.

@@ -16,6 +16,7 @@ from labs.nodes.bird import SOCKET as BIRD_SOCKET
 from labs.nodes.exabgp import HELPER_SOCKET
 from labs.nodes.gobgp import SOCKET as GOBGP_SOCKET
 from labs.runtimes.errors import LabStartError
+from labs.runtimes.guard_keys import policy_files
 from labs.runtimes.node import RunningNode
 from labs.runtimes.plan import LabPaths
 from labs.runtimes.supervise import ProcessSpec
@@ -81,9 +82,16 @@ def machine_spec(node: RunningNode, paths: LabPaths, env: Mapping[str, str]) -> 
 
 
 def agent_config(
-    site: Site, nodes: Mapping[str, RunningNode], links: Iterable[LinkSpec], paths: LabPaths
+    site: Site,
+    nodes: Mapping[str, RunningNode],
+    links: Iterable[LinkSpec],
+    paths: LabPaths,
+    fleet: Iterable[str],
 ) -> AgentConfig:
-    """Return what a site's agent is told: its speaker, and its machines as its router reaches them."""
+    """Return what a site's agent is told: its speaker, its machines as its router reaches them, its keys.
+
+    ``fleet``: the names of all sites. A policy that the lab signs holds at once: there is nobody to warn.
+    """
     router = nodes[site.router]
     kind = router.spec.daemon
     if kind not in _SPEAKER_SOCKETS:
@@ -101,7 +109,16 @@ def agent_config(
         config_file=str(written) if kind == "bird" else "",
         config_path=HERALD_CONFIG,
     )
-    return AgentConfig(speaker, machines)
+    policy, record = policy_files(paths, site.name)
+    return AgentConfig(
+        speaker,
+        machines,
+        fleet=tuple(fleet),
+        keys=str(paths.runtime / "agent" / "keys.json"),
+        policy=str(policy),
+        policy_record=str(record) if record.exists() else "",
+        policy_delay_s=0.0,
+    )
 
 
 def next_hops(router: str, machine: RunningNode, links: Iterable[LinkSpec]) -> tuple[str, ...]:
