@@ -14,4 +14,7 @@ GUARDS: dict[str, str] = {
     "non_production": "tests/properties/test_assess.py::test_a_dormant_change_of_another_prefix_is_held",
     "shrinkage": "tests/properties/test_assess.py::test_a_source_that_shrank_takes_nothing_away",
     "correlated": "tests/properties/test_correlated.py::test_one_ill_site_may_withdraw_and_a_quorum_may_not",
+    "agent_intents": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
+    "agent_budget": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
+    "agent_keeper": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
 }
