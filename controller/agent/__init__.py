@@ -1,7 +1,7 @@
 """One site: its journal, its guard, its machines and their quorum, its speaker. Trusts no controller.
 
 A command: ``commands`` judges it (``envelope``) and notes what it would take away, and who asked for that
-(``standing``); ``journal`` puts it on disk (``journal_records``). Then ``guard`` says what may go by now under
+(``standing``); ``journal`` puts it on disk (``journal_records``). Then ``guard`` says what may go now under
 the site's own ``policy`` (``policy_file``, ``key_file``, ``clock`` read what it needs), ``site`` gathers the
 facts (``site_state``, ``machines``, ``speaker_link``), ``reconcile`` makes the plan, and they carry it out;
 ``forwarding`` leads traffic to the machines, ``report`` tells the controller. Pure: ``commands``,
