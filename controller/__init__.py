@@ -15,8 +15,8 @@ Follow a change in the order of the packages:
 ``tasks``       what Herald does by itself: declared, foretold, approved, stopped (acts by the API alone);
 ``timeline``    what accounts are told of all that, in one order, and webhooks.
 
-``store`` holds the database engine and its migrations; ``exports`` a whole store as lines; ``cli`` the
-command line.
+``store`` holds the database engine and its migrations; ``exports`` a whole store as lines; ``shadow`` tries a
+release on a copy; ``cli`` is the command line.
 
 The dependency rule: nothing here imports :mod:`labs`; nothing below ``addressing`` reads customers'
 tables; nothing above ``agent`` talks to a daemon. ``tests/unit/test_dependency_rule.py`` enforces it.

@@ -101,7 +101,7 @@ def open_intent_service(path: Path) -> IntentService:
         lines = path.read_text().split("\n")
     except FileNotFoundError:
         key = Ed25519PrivateKey.generate()
-        write_private(path, _text(key.private_bytes_raw()))
+        write_intent_key(path, key)
         return IntentService(key)
     except (OSError, UnicodeDecodeError) as error:
         raise IntentKeyError(f"cannot read the intent key {path}: {error}") from error
@@ -113,6 +113,11 @@ def open_intent_service(path: Path) -> IntentService:
         return IntentService(key, [_raw(line.removeprefix(PUBLIC)) for line in rest])
     except ValueError as error:
         raise IntentKeyError(f"{path} is damaged ({error}): put it back from a copy") from error
+
+
+def write_intent_key(path: Path, key: Ed25519PrivateKey) -> None:
+    """Make the file of :func:`open_intent_service` with this key alone."""
+    write_private(path, _text(key.private_bytes_raw()))
 
 
 def rotate(path: Path) -> IntentService:

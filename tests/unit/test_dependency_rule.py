@@ -69,6 +69,8 @@ PURE = [
     "controller/addressing/audit_chain.py",
     "controller/addressing/meanings.py",
     "controller/safety/second_person.py",
+    "controller/shadow/compare.py",
+    "controller/shadow/facts.py",
     "controller/tasks/api.py",
     "controller/tasks/clean_up.py",
     "controller/tasks/declaration.py",

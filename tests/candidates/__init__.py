@@ -1,0 +1,1 @@
+"""Releases that ``herald shadow`` must see through: none of this is in the product."""
