@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from controller.addressing.times import rfc3339
 from controller.addressing.writes import Write
 from controller.rollbacks.foreseen import Foreseen
-from controller.rollbacks.undone import undone
+from controller.rollbacks.undone import superseded, undone, unhold
 from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Change, ChangeSet
@@ -92,7 +92,11 @@ def _pin(write: Write, made: RollbackRow, found: Foreseen) -> None:
     """Pin each account of which something is to be decided; what waits there is held from now on."""
     session = write.session
     touched = {p.account_id: {(s.kind, s.id) for s in (*p.back, *p.rest)} for p in found.plans}
+    old = superseded(session, touched)
+    for row in old:
+        outbox.move(session, row.id, "failed", f"rollback {made.id} takes its place")
     gone, waiting = undone(session, found.snapshot.seq, touched)
+    unhold(session, {row.id for row in (*old, *waiting)})
     to_decide = _left_open(session, touched) | {row.id: row.account_id for row in (*gone, *waiting)}
     accounts = set(to_decide.values())
     session.execute(delete(PinRow).where(PinRow.account_id.in_(sorted(accounts))))

@@ -19,7 +19,7 @@ from controller.addressing.errors import Kind, Refusal
 from controller.addressing.times import rfc3339
 from controller.addressing.writes import Write
 from controller.rollbacks.configured import put_back
-from controller.rollbacks.undone import WAITING, Key, decoded, key_of
+from controller.rollbacks.undone import WAITING, Key, decoded, key_of, unhold
 from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.compile import CompileError, validate
@@ -221,6 +221,7 @@ def _release(write: Write, of_account: RollbackAccountRow, kept: set[Key]) -> No
         new: ChangeSet = msgspec.structs.replace(half, id=uuid4().hex, changes=left, at=rfc3339(write.now))
         write.queue(new)
         of_account.subtractive_id = new.id
+    unhold(session, [row.id])
     outbox.move(session, row.id, "failed", "replaced: a part of what it would have taken was kept")
 
 

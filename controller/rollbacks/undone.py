@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from controller.guard.tables import HoldRow, WaitRow
 from controller.snapshots import outbox
 from controller.snapshots.model import Change, ChangeSet, ObjectKind, SnapshotError
 from controller.snapshots.pins import LANE
-from controller.snapshots.rollback_tables import PinDecisionRow
+from controller.snapshots.rollback_tables import PinDecisionRow, RollbackAccountRow
 from controller.snapshots.tables import ChangeSetRow, SnapshotEntryRow, SnapshotRow
 
 Key = tuple[ObjectKind, str]
@@ -72,6 +73,32 @@ def undone(
         )
         waiting += [r for r in session.scalars(wait.order_by(ChangeSetRow.seq)) if decoded(r).lane != LANE]
     return gone, waiting
+
+
+def superseded(session: Session, accounts: Collection[str]) -> list[ChangeSetRow]:
+    """Return what earlier rollbacks of these accounts still have waiting: a new plan takes its place."""
+    found: list[ChangeSetRow] = []
+    ordered = sorted(accounts)
+    for start in range(0, len(ordered), AT_ONCE):
+        of = RollbackAccountRow.account_id.in_(ordered[start : start + AT_ONCE])
+        halves = select(RollbackAccountRow.additive_id).where(of, RollbackAccountRow.additive_id.is_not(None))
+        rest = select(RollbackAccountRow.subtractive_id).where(
+            of, RollbackAccountRow.subtractive_id.is_not(None)
+        )
+        waiting = select(ChangeSetRow).where(
+            ChangeSetRow.id.in_(halves) | ChangeSetRow.id.in_(rest), ChangeSetRow.state.in_(WAITING)
+        )
+        found += session.scalars(waiting)
+    return found
+
+
+def unhold(session: Session, ids: Collection[str]) -> None:
+    """Take change-sets out of what the guards hold or keep waiting: another decides on them from now on."""
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), AT_ONCE):
+        some = ordered[start : start + AT_ONCE]
+        session.execute(delete(HoldRow).where(HoldRow.change_set_id.in_(some)))
+        session.execute(delete(WaitRow).where(WaitRow.change_set_id.in_(some) | WaitRow.behind.in_(some)))
 
 
 def decoded(row: ChangeSetRow) -> ChangeSet:

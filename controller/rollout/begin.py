@@ -20,13 +20,13 @@ from controller.rollout.course import Course, Rollout
 from controller.rollout.delivery import footprint
 from controller.rollout.events import Deliver, Started
 from controller.rollout.machine import plan, step
-from controller.rollout.rebase import Overlap, rebase
+from controller.rollout.rebase import Overlap, rebase, restore
 from controller.rollout.states import OVER, RolloutState
 from controller.rollout.tables import RolloutRow, RolloutSiteRow, SiteTreeRow
 from controller.rollout.tracked import Behind, Bench, Terms, Tracked
 from controller.rollout.waves import bake_s, is_gated, plan_waves
 from controller.safety.effects import effects, subtractive
-from controller.snapshots import outbox
+from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.compile import candidate
 from controller.snapshots.model import ChangeSet, Chunk, ChunkHash, encode_chunk, hash_chunk
@@ -177,10 +177,16 @@ def _why_behind(
     head: tuple[ChunkHash | None, Chunk | None],
     names: dict[ChunkHash | None, ChunkHash],
 ) -> str | None:
-    """Apply the change on the other sides, and add their ``names``; or say why it has to wait."""
+    """Apply the change on the other sides, and add their ``names``; or say why it has to wait.
+
+    What a rollback restores does not wait for the very roll-out that is taking it away.
+    """
     for hash_ in sides.beside(head[0]):
         other = None if hash_ is None else snapshots.chunk(session, hash_)
-        made = rebase(other, head[1], change_set)
+        if change_set.lane == pins.LANE:
+            made = restore(other, change_set, tuple(sides.of))
+        else:
+            made = rebase(other, head[1], change_set)
         if isinstance(made, Overlap):
             return made.why
         names[hash_] = keep_chunk(session, made)

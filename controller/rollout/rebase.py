@@ -13,12 +13,16 @@ A change that touches the same object queues behind the roll-out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from controller.safety.effects import effects, subtractive
 from controller.snapshots.compile import CompileError, apply
 from controller.snapshots.diff import diff_chunks
 from controller.snapshots.model import Change, ChangeSet, Chunk, ObjectKind
+from controller.snapshots.objects import objects_of
 
 Key = tuple[ObjectKind, str]
 
@@ -43,6 +47,24 @@ def touched(changes: Iterable[Change]) -> frozenset[Key]:
         if change.binding is not None:
             found.add(("binding", change.binding.id))
     return frozenset(found)
+
+
+def restore(beside: Chunk | None, change_set: ChangeSet, sites: Sequence[str]) -> Chunk | Overlap:
+    """Return ``beside`` with the additive half of a rollback applied, if nothing is taken away by that.
+
+    What it restores may be what the roll-out is just taking away: there it is put back, and where the
+    roll-out has not been yet it simply stays. The roll-out then moves what is left.
+    """
+    there = objects_of(beside)
+    changes = tuple(c for c in change_set.changes if c.remove is None or c.remove in there)
+    try:
+        made = apply(beside, msgspec.structs.replace(change_set, changes=changes))
+    except CompileError as error:
+        return Overlap(f"it cannot be restored beside it: {error}")
+    lost = subtractive(effects(beside, made, sites))
+    if lost:
+        return Overlap(f"restoring would {lost[0].verb} {lost[0].cidr} at {lost[0].site}, not reached by it")
+    return made
 
 
 def rebase(beside: Chunk | None, head: Chunk | None, change_set: ChangeSet) -> Chunk | Overlap:

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from controller.bgp import Prefix
-from controller.rollout.rebase import Overlap, rebase, touched
+from controller.rollout.rebase import Overlap, rebase, restore, touched
+from controller.safety.effects import effects, subtractive
 from controller.snapshots.compile import CompileError, apply
 from controller.snapshots.diff import apply_to_chunk, diff_chunks
 from controller.snapshots.model import (
@@ -19,6 +20,8 @@ from controller.snapshots.model import (
     Chunk,
     PrefixObject,
 )
+from controller.snapshots.objects import objects_of
+from controller.snapshots.rollback import plan_account
 
 WHOLE = [Prefix(f"198.18.{n}.0/24") for n in range(4)]
 NUMBERS = st.integers(0, 3)
@@ -100,3 +103,25 @@ def test_a_change_to_what_is_being_changed_waits(before: list[ChangeSet], staged
         assert isinstance(found, Overlap)
     else:
         assert found == new
+
+
+@given(st.lists(SETS, max_size=3), SETS, SETS)
+def test_what_a_rollback_restores_takes_nothing_from_sites_that_the_roll_out_has_not_reached(
+    before: list[ChangeSet], since: ChangeSet, staged: ChangeSet
+) -> None:
+    then = built(before)
+    try:
+        old = apply(then, since)
+        new = apply(old, staged)
+    except CompileError:
+        assume(False)
+        raise AssertionError from None
+    half = plan_account("acme", new, then, ("site1", "site2")).additive
+    change = ChangeSet("cs", "acme", "operator:o", "", "2026-01-01T00:00:00Z", half, lane="rollback")
+    found = restore(old, change, ("site1", "site2"))
+    if isinstance(found, Overlap):
+        return
+    assert subtractive(effects(old, found, ("site1", "site2"))) == ()
+    restored = objects_of(apply(new, change))
+    for key in {k for k in touched(half) if k in restored}:
+        assert objects_of(found)[key] == restored[key]

@@ -9,6 +9,7 @@ import pytest
 
 from controller.bgp import Prefix
 from controller.rollout import records
+from controller.rollout.tables import RolloutRow
 from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, ChangeSet, PrefixObject
@@ -102,3 +103,27 @@ def test_what_was_kept_back_stays_out_of_every_later_candidate(store: Store) -> 
         head = snapshots.head_of(session, "acme")
         assert head is not None
         assert [b.id for b in snapshots.chunk(session, head).bindings] == ["acme-b"]
+
+
+def test_a_rollback_does_not_wait_for_the_roll_out_that_takes_away_what_it_restores(store: Store) -> None:
+    """It is restored where the roll-out has been, and stays where it has not."""
+    submit(store, "cs1", "acme", "customer:c", *onboarding("acme", advertised=True))
+    finish(store)
+    with store.read() as session:
+        good = snapshots.head_of(session, "acme")
+    assert submit(store, "cs2", "acme", "operator:o", toggled("acme", False), lane="staged") == "rolling"
+    # An owner's change of the same object waits for it; the additive half of a rollback does not.
+    assert submit(store, "cs3", "acme", "customer:c", toggled("acme", True)) == "queued"
+    with store.write() as session:
+        outbox.move(session, "cs3", "failed", "")
+    assert submit(store, "cs4", "acme", "operator:o", toggled("acme", True), lane="rollback") == "rolling"
+    with store.read() as session:
+        assert snapshots.head_of(session, "acme") == good
+        assert {records.targets(session, site)["acme"].hash for site in SITES} == {good}
+
+
+def finish(store: Store) -> None:
+    """Let all roll-outs have come to their end."""
+    with store.write() as session:
+        for row in session.query(RolloutRow):
+            row.state = "done"
