@@ -131,7 +131,7 @@ async def _serve(told: Told) -> None:
             driver.change_set_queued(change_set_id)
 
         validator = None if told.validation is None else Validator(store, told.validation)
-        tasks = runner.Runner(store, declared.declared_tasks(), lambda: app)
+        tasks = runner.Runner(store, declared.declared_tasks(), lambda: app, policy=lambda: driver.policy)
         app = create_app(
             store,
             view=view,

@@ -31,7 +31,8 @@ class Cast:
         client.create_account("Globex", id="globex")
         self.owner = api.http(client.create_token("customer", account_id="acme")["token"])
         self.globex = api.http(client.create_token("customer", account_id="globex")["token"])
-        self.operator = api.http()
+        # Two persons: the first token is the same person as each of those that it issued.
+        self.operator = api.http(client.create_token("operator")["token"])
         self.second = api.http(client.create_token("operator")["token"])
         self.prefix = self.ids["prefix"]
         self.path = f"/herald/v1/accounts/acme/prefixes/{self.prefix}"

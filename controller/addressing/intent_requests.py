@@ -25,7 +25,8 @@ from controller.addressing.life_bodies import (
 from controller.addressing.life_policy import after as moment_after
 from controller.addressing.life_tables import IntentRequestRow
 from controller.addressing.newest import AfterQuery, LimitQuery, newest_page, page_body
-from controller.addressing.tables import AccountRow, TokenRow
+from controller.addressing.persons import require_second_operator
+from controller.addressing.tables import AccountRow
 from controller.addressing.times import rfc3339
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix, covers
@@ -141,15 +142,7 @@ def _may_confirm(write: Write, row: IntentRequestRow, token_id: str) -> None:
         raise Refusal(Kind.NOT_IN_THAT_STATE, f"intent request {row.id} is confirmed already: use it")
     if write.now >= row.expires_at:
         raise Refusal(Kind.INTENT_NOT_USABLE, f"intent request {row.id} has expired: ask again")
-    if row.requested_by == token_id:
-        raise Refusal(
-            Kind.SECOND_OPERATOR, "you asked for this intent yourself: another operator confirms it"
-        )
-    asker = write.session.get(TokenRow, row.requested_by)
-    if asker is None or asker.revoked_at is not None:
-        raise Refusal(
-            Kind.SECOND_OPERATOR, "the token that asked for this intent was revoked: ask again with another"
-        )
+    require_second_operator(write.session, row.requested_by, token_id)
 
 
 def _prefixes(write: Write, body: CreateIntentRequest) -> list[str]:

@@ -152,6 +152,23 @@ def test_one_operator_is_not_two(api, play) -> None:
     refused(play.owner.patch(play.bgp, json=withdraw, headers=header), 400, "malformed_header")
 
 
+def test_who_issues_himself_a_second_token_is_still_one_operator(api, play) -> None:
+    """Else one operator, or whoever stole his token, could withdraw anything alone."""
+    body = {"account_id": "acme", "kind": "withdraw", "prefixes": [CIDR], "reason": "r", "expires_in_s": 60}
+    id_ = play.operator.post("/herald/v1/intent_requests", json=body).json()["id"]
+    path = f"/herald/v1/intent_requests/{id_}/confirm"
+    token = {"role": "operator", "account_id": None, "description": "mine, too"}
+    child = play.operator.post("/herald/v1/tokens", json=token).json()
+    with api.http(child["token"]) as http:
+        refused(http.post(path), 409, "second_operator_needed")
+        grandchild = http.post("/herald/v1/tokens", json=token).json()
+    with api.http(grandchild["token"]) as http:
+        refused(http.post(path), 409, "second_operator_needed")
+    with api.http() as first:
+        refused(first.post(path), 409, "second_operator_needed")
+    assert play.second.post(path).json()["state"] == "signed"
+
+
 def test_an_intent_request_of_a_revoked_token_cannot_be_confirmed(api, play) -> None:
     made = api.client().create_token("operator")
     body = {"account_id": "acme", "kind": "withdraw", "prefixes": [CIDR], "reason": "r", "expires_in_s": 60}

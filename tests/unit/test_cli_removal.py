@@ -26,12 +26,13 @@ def api(tmp_path):
 
 @pytest.fixture
 def herald(api: Api, monkeypatch, tmp_path, capsys) -> Herald:
-    """The command line as the operator; as ``acme``, ``globex`` or ``second`` when told so."""
+    """The command line as the operator, or as somebody of the names below when told so."""
     call = speaker(api, monkeypatch, tmp_path, capsys)
     client = api.client()
     tokens = {
         "acme": client.create_token("customer", account_id="acme")["token"],
         "globex": client.create_token("customer", account_id="globex")["token"],
+        "another": client.create_token("operator")["token"],  # the first token and its children are one
         "second": client.create_token("operator")["token"],
     }
 
@@ -118,9 +119,11 @@ def test_a_migration_from_its_plan_to_its_end(herald: Herald, capsys) -> None:
 
 def test_two_operators_make_an_intent_and_a_write_names_it(herald: Herald, capsys) -> None:
     asked = ["intents", "add", "delete", CIDR, "--account", "acme"]
-    made, _ = herald(*asked, *WHY)
+    made, _ = herald(*asked, *WHY, who="another")
     assert "--reason" in herald(*asked, status=2)[1]
-    assert "second_operator_needed" in herald("intents", "confirm", made["id"], status=1)[1]
+    for one_person in (None, "another"):
+        says = herald("intents", "confirm", made["id"], who=one_person, status=1)[1]
+        assert "second_operator_needed" in says
     assert herald("intents", "confirm", made["id"], who="second")[0]["state"] == "signed"
     readable(capsys, ["intents", "list"], ["intents", "show", made["id"]], ["intents", "keys"])
     deletion = ["deletions", "add", CIDR, "--count", "1", "--yes", *WHY]

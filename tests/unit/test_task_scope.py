@@ -137,6 +137,18 @@ def test_the_outages_own_call_gets_a_400(stage: Cast, crew: Crew) -> None:
     assert run["calls"][0]["status"] == 400
 
 
+async def endless(api: TaskApi) -> Plan:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize("crew", [(Task("endless", "", (READS,), endless),)], indirect=True)
+def test_a_run_ends_when_its_time_is_up(stage: Cast, crew: Crew) -> None:
+    crew.policy = Policy(tasks=Tasks(timeout_s=0.05))
+    run = crew.run("endless")
+    assert run["state"] == "failed" and "more than 0.05 s" in run["reason"]
+
+
 async def crashing(api: TaskApi) -> Plan:
     raise RuntimeError("a bug")
 
