@@ -43,6 +43,8 @@ class FakeAgent:
         self.confirmed: list[Confirmation] = []
         self.before: dict[str, tuple[ChunkHash | None, Chunk | None]] = {}
         self.waiting: dict[Prefix, str] = {}
+        self.lingers: set[Prefix] = set()
+        """Routes that the speaker goes on sending, though they are to go."""
         self.refuses = ""
         self.fault = ""
         self.loses_receipts = False
@@ -161,10 +163,11 @@ class FakeAgent:
             generation=self.generation,
             epoch="e1",
             accounts=dict(self.accounts),
-            settled=not waiting,
+            settled=not waiting and not self.lingers,
             speaker="fake",
             speaker_up=True,
-            sent={p: path for p, path in routes.items() if p not in self.waiting},
+            sent={p: path for p, path in routes.items() if p not in self.waiting}
+            | dict.fromkeys(self.lingers, (64500,)),
             machines=(MachineStatus("m1", True, self.generation, None),),
             waiting=waiting,
             fault=self.fault,

@@ -5,6 +5,7 @@
 ``machine``   what an event makes of it (pure);
 ``waves``     which sites go first, and how long each wave bakes (pure);
 ``rebase``    a change applied on both sides of a staged roll-out (pure);
+``two_steps`` a delete as what withdraws and what removes after it (pure); ``after``: when that may go;
 ``tracked``   what the driver keeps of a roll-out (pure);
 ``delivery``  what to send to a site next, and what its status says of a roll-out (pure);
 ``gatekeeper`` the seam to those who look around a wave (pure types);

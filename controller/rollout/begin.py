@@ -24,6 +24,7 @@ from controller.rollout.rebase import Overlap, rebase, restore
 from controller.rollout.states import OVER, RolloutState
 from controller.rollout.tables import RolloutRow, RolloutSiteRow, SiteTreeRow
 from controller.rollout.tracked import Behind, Bench, Terms, Tracked
+from controller.rollout.two_steps import in_two_steps
 from controller.rollout.waves import bake_s, is_gated, plan_waves
 from controller.safety.effects import effects, subtractive
 from controller.snapshots import outbox, pins
@@ -81,10 +82,14 @@ def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> B
     account = change_set.account_id
     head_hash = snapshots.head_of(session, account)
     head = None if head_hash is None else snapshots.chunk(session, head_hash)
+    sides = sides_of(session, account, sites)
+    second: ChangeSet | None = None
+    if change_set.after is None and not sides.takes_back(change_set.id):
+        halves = in_two_steps(head, change_set, uuid.uuid4().hex)
+        change_set, second = halves or (change_set, None)
     found = candidate({} if head_hash is None else {account: head_hash}, head, change_set)
     rollout_id = uuid.uuid4().hex
     course, waves = _course(rollout_id, (head, found.chunk), sites, lane, bench.terms)
-    sides = sides_of(session, account, sites)
     names: dict[ChunkHash | None, ChunkHash] = {head_hash: found.hash}
     if sides.staged is not None and not sides.takes_back(change_set.id):
         why = "an account has one staged roll-out at a time" if course.gated else None
@@ -94,6 +99,8 @@ def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> B
         course = msgspec.structs.replace(
             course, beside=tuple(h for old, h in names.items() if old != head_hash and h != found.hash)
         )
+    if second is not None:
+        outbox.append(session, second)
     snapshot = snapshots.commit(session, found, change_set)
     planned = plan(rollout_id, change_set.id, account, head_hash, found.hash, waves=waves, course=course)
     rollout, commands = step(planned, Started(), now)

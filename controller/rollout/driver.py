@@ -44,7 +44,7 @@ from controller.rollout.looking import Looker
 from controller.rollout.machine import step
 from controller.rollout.records import Admission
 from controller.rollout.site import SiteFollower
-from controller.rollout.states import HANDED, RolloutState, SiteEvent, SiteState
+from controller.rollout.states import HANDED, OVER, RolloutState, SiteEvent, SiteState
 from controller.rollout.supervise import keep_running
 from controller.rollout.tracked import Handing, Target, Terms, Tracked, rebased
 from controller.safety.policy import Policy
@@ -85,6 +85,8 @@ class Driver:
         self._acts: list[tuple[Tracked, Act]] = []  # to be carried out with the next write
         self._reverting: dict[str, Tracked] = {}  # by the change-sets that take them back
         self._revert_moved = asyncio.Event()
+        self._to_admit = False
+        self._gone: dict[str, float] = {}  # since when what first halves of deletes withdrew is gone
         self._writing = asyncio.Lock()  # what is written, and what follows from it in memory, in one order
         self.policy = policy or Policy()
         self._looker = Looker(gatekeeper or NobodyLooks(), self._followed, self._step, self.terms)
@@ -177,7 +179,14 @@ class Driver:
                 crash_point("admission-written")
             for admission in admitted:
                 self._admitted(admission)
+        self._wake_after_grace()
         return bool(admitted)
+
+    def _wake_after_grace(self) -> None:
+        """Look at the queue again when the grace of a delete's second half is over."""
+        if self._gone and self._loop is not None:
+            over = min(self._gone.values()) + self.policy.lanes.unbind_after_s
+            self._loop.call_later(max(0.05, over - self._clock()), self._queue_grew.set)
 
     def _admit(self) -> list[Admission]:
         with self.store.read() as session:
@@ -185,7 +194,7 @@ class Driver:
                 return []
         with self.store.write() as session:
             admitted = records.admit_next(
-                session, tuple(self.sites), self._blocked, self._clock(), terms=self.terms()
+                session, tuple(self.sites), self._blocked, self._clock(), terms=self.terms(), gone=self._gone
             )
             if admitted:
                 crash_point("admission-unwritten")
@@ -473,8 +482,9 @@ class Driver:
             for site in after.reached:
                 if site in self.sites:
                     self.sites[site].look_at(after.account_id)
-        if before.under_way and not after.under_way:
-            self._queue_grew.set()  # what waited behind it need not any more
+        came_to_rest = after.state is not before.state and after.state in OVER | {RolloutState.WAITING}
+        if came_to_rest or (before.under_way and not after.under_way):
+            self._to_admit = True  # what waited behind it need not any more, once this is written down
 
     def _go_on_with(self, tracked: Tracked) -> None:
         """Take up a roll-out as it is on disk."""
@@ -613,6 +623,9 @@ class Driver:
                     self._acts = acts + self._acts
                     self.conflicts.put_back(settled)
                     self._to_save.set()
+            if self._to_admit:
+                self._to_admit = False
+                self._queue_grew.set()
             for one in done:
                 crash_point(f"{type(one.act).__name__.lower()}-written")
                 self._do(one)

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from controller.rollout.after import Never, first_half
 from controller.rollout.begin import Begun, begin, change_set_state, decode_course
 from controller.rollout.course import Rollout, SiteProgress
 from controller.rollout.delivery import Footprint, footprint
@@ -59,6 +60,7 @@ def admit_next(
     now: float,
     *,
     terms: Terms | None = None,
+    gone: dict[str, float] | None = None,
     limit: int = 50,
 ) -> list[Admission]:
     """Take the oldest queued change-sets, in order: compile, record snapshot and head, begin roll-outs.
@@ -70,7 +72,9 @@ def admit_next(
     admitted: list[Admission] = []
     queue = Queue()
     for row in outbox.queued(session, MOST_QUEUED):
-        found = _admit(session, row, blocked, queue, Bench(sites, now, terms or Terms()))
+        found = _admit(
+            session, row, blocked, queue, Bench(sites, now, terms or Terms(), {} if gone is None else gone)
+        )
         if found is not None:
             admitted.append(found)
         if len(admitted) >= limit:
@@ -121,7 +125,11 @@ def _admit(
                 return Admission(row.id, row.account_id, None, pinned)
             lane = change_set.lane or "express"
             first = queue.behind(change_set)
-            found = Behind(first) if first else begin(session, change_set, lane, bench)
+            half = Behind(first) if first else first_half(session, change_set, bench)
+            if isinstance(half, Never):
+                outbox.move(session, row.id, "failed", half.why)
+                return Admission(row.id, row.account_id, None, half.why)
+            found = half or begin(session, change_set, lane, bench)
             if isinstance(found, Begun):
                 return Admission(row.id, row.account_id, found)
             queue.add(change_set)

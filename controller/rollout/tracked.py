@@ -52,11 +52,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where and when change-sets become roll-outs; ``now`` as in :func:`controller.rollout.machine.step`."""
+    """Where and when change-sets become roll-outs; ``now`` as in :func:`controller.rollout.machine.step`.
+
+    ``gone``: since when what a change-set withdrew is gone, for the second halves that wait for it.
+    """
 
     sites: Sequence[str]
     now: float
     terms: Terms = field(default_factory=Terms)
+    gone: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,8 @@ class Lanes(_Section, frozen=True):
     express_bgp_prefixes: Count = 4
     min_sites: Count = 1
     """Below so many sites a prefix is not taken unless its owner asked (guards.md, 4)."""
+    unbind_after_s: Seconds = 30.0
+    """A delete is two roll-outs: bindings go so long after the routes are seen to be gone."""
     drains_at_once: Positive = 1
     drain_elsewhere: Positive = 2
     """A drain needs each prefix observed at so many other sites."""

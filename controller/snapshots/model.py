@@ -82,7 +82,7 @@ class ChangeSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``intents`` carries the signed intents of subtractive changes (SAFETY 2). ``actor`` is ``ROLE:TOKEN``,
     ``lane`` the one that was asked for (``rollback``, ``emergency``, ``drain``, ``migration``); None: the one
-    that fits.
+    that fits. ``after``: the change-set that it waits for, since it removes what that one withdraws.
     """
 
     id: str
@@ -93,6 +93,7 @@ class ChangeSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changes: tuple[Change, ...]
     intents: tuple[str, ...] = ()
     lane: str | None = None
+    after: str | None = None
 
 
 def encode_chunk(chunk: Chunk) -> bytes:

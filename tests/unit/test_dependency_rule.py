@@ -49,6 +49,7 @@ PURE = [
     "controller/rollout/course.py",
     "controller/rollout/waves.py",
     "controller/rollout/rebase.py",
+    "controller/rollout/two_steps.py",
     "controller/rollout/tracked.py",
     "controller/rollout/delivery.py",
     "controller/addressing/rules.py",

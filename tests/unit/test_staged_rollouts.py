@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from controller.bgp import Prefix
 from controller.rollout import records, reports
@@ -19,9 +20,10 @@ from controller.rollout.errors import RolloutOverError, UnknownRolloutError
 from controller.rollout.events import Aborted, Paused, Resumed
 from controller.rollout.gatekeeper import GateAnswer, GateOutcome, GateQuestion
 from controller.rollout.reports import ChangeSetReport, RolloutReport
-from controller.safety.policy import Gates, Policy, Waves
+from controller.safety.policy import Gates, Lanes, Policy, Waves
 from controller.snapshots import outbox
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, ChangeSet, PrefixObject
+from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store, open_store
 from tests.fake_agent import FakeAgent, MemoryLink
 
@@ -88,6 +90,15 @@ class Controller:
     def report(self, id_: str) -> ChangeSetReport:
         with self.store.read() as session:
             return reports.change_set(session, id_)
+
+    def all_change_sets(self) -> list[ChangeSetRow]:
+        with self.store.read() as session:
+            rows = list(session.scalars(select(ChangeSetRow).order_by(ChangeSetRow.seq)))
+            session.expunge_all()
+        return rows
+
+    def waiting(self) -> list[ChangeSetRow]:
+        return [row for row in self.all_change_sets() if row.state == "queued"]
 
     def rollouts(self) -> list[RolloutReport]:
         """Oldest first."""
@@ -465,5 +476,61 @@ def test_intents_of_all_change_sets_between_travel_along(world: World) -> None:
             await c.over(one)
             await c.over(two)
             assert set(world.agents["s2"].commands[-1].intents) == {first, second}
+
+    play(world, scenario)
+
+
+def test_a_delete_is_two_roll_outs(world: World) -> None:
+    """Routes go everywhere first; bindings only once they are seen to be gone at all sites that answer."""
+
+    async def scenario(world: World) -> None:
+        policy = Policy(lanes=Lanes(unbind_after_s=0.2))
+        async with world.controller(policy) as c:
+            await c.over(c.submit(change(*onboarded(0, 1))))
+            slow = world.agents["s3"]
+            slow.lingers.add(PARTS[1])
+            removals = [Change(remove=("bgp_prefix", f"g{n}")) for n in range(4)]
+            delete = c.submit(
+                change(*removals, Change(remove=("binding", "b")), Change(remove=("prefix", "p")))
+            )
+            await c.until(lambda: world.sent(0) == set() and world.sent(1) == {"s3"})
+            await c.until(lambda: any("is gone at all sites" in r.reason for r in c.waiting()))
+            assert all(a.chunks["acme"].bindings for a in world.agents.values()), "no binding goes before"
+            slow.lingers.clear()
+            slow.touch()
+            assert (await c.over(delete)).state == "done"
+            await c.until(lambda: len(c.rollouts()) == 3 and c.rollouts()[2].state == "done")
+            assert all(not a.chunks["acme"].prefixes for a in world.agents.values())
+
+    play(world, scenario)
+
+
+def test_what_was_not_withdrawn_is_not_unbound(world: World) -> None:
+    async def scenario(world: World) -> None:
+        async with world.controller(Policy(lanes=Lanes(unbind_after_s=0.0))) as c:
+            await c.over(c.submit(change(*onboarded(0))))
+            for agent in world.agents.values():
+                agent.refuses = "not now"
+            delete = c.submit(change(Change(remove=("bgp_prefix", "g0")), Change(remove=("binding", "b"))))
+            assert (await c.over(delete)).state == "failed"
+            await c.until(lambda: any("nothing is removed" in r.reason for r in c.all_change_sets()))
+            assert all(a.chunks["acme"].bindings for a in world.agents.values())
+
+    play(world, scenario)
+
+
+def test_a_site_that_is_away_keeps_route_and_binding_and_holds_no_other_up(world: World) -> None:
+    async def scenario(world: World) -> None:
+        async with world.controller(Policy(lanes=Lanes(unbind_after_s=0.0))) as c:
+            await c.over(c.submit(change(*onboarded(0))))
+            world.links["s2"].go(False)
+            await c.until(lambda: c.driver.sites["s2"].view.reachable is False)
+            c.submit(change(Change(remove=("bgp_prefix", "g0")), Change(remove=("binding", "b"))))
+            await c.until(lambda: not world.agents["s1"].chunks["acme"].bindings)
+            assert world.agents["s2"].chunks["acme"].bindings and world.sent(0) == {"s2"}
+            assert "s2: the agent of s2 cannot be reached" in c.rollouts()[-1].reason
+            world.links["s2"].go(True)
+            await c.until(lambda: [r.state for r in c.rollouts()] == ["done"] * 3)
+            assert not world.agents["s2"].chunks["acme"].bindings
 
     play(world, scenario)
