@@ -37,7 +37,7 @@ def test_no_window_of_true_time_ever_holds_more_than_its_limit(
     for what, seconds, count in history:
         if what == "reboot":
             # Off for some time: nobody can tell for how long.
-            boot, clock, true_time = boot + 1, 0.0, true_time + seconds
+            boot, clock, true_time = boot + 1, count * 1e4, true_time + seconds
         elif what in {"back", "old picture"}:
             clock = max(0.0, clock - seconds)
         elif what == "restart":
