@@ -15,6 +15,8 @@ from controller.bgp import Prefix, prefix_key
 SHRUNK = 0.5
 """An observer that sees less than this share of what it saw before has shrunk."""
 SHRUNK_FLOOR = 6
+FRESH_S = 90.0
+"""What an observer told longer ago than this says nothing of now."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -87,9 +89,9 @@ class Visibility(msgspec.Struct, frozen=True):
 
 
 def _ends(history: tuple[Seen, ...], seconds: float, now: float) -> tuple[Seen, Seen] | None:
-    """Return the oldest and the newest that an observer told within the time; the newest must be in it."""
+    """Return the oldest and the newest that an observer told within the time; the newest must be fresh."""
     within = [s for s in history if now - seconds <= s.at <= now]
-    if len(within) < 2:
+    if len(within) < 2 or now - within[-1].at > FRESH_S:
         return None
     return within[0], within[-1]
 

@@ -11,6 +11,7 @@
 ``gatekeeper`` the seam to those who look around a wave (pure types);
 ``gates``     whether a wave is sound, by what was seen before and after (pure); ``votes``: kind by kind;
 ``watchers``  the gatekeeper that looks: agents, RIBs, the wire, probes; ``baselines``: what it saw before;
+``outlook``   what is seen from day to day, and what of it the breaker is told (pure); ``signals`` its driver;
 ``intended``  what the operational state wants of single prefixes;
 ``backoff``   how long to wait before trying again (pure);
 ``records``   roll-outs, sites and their trees in the database;

@@ -81,6 +81,24 @@ class Intended:
                     found.add(prefix)
             return frozenset(found)
 
+    def announced(self, prefixes: Iterable[Prefix]) -> dict[Prefix, str]:
+        """Return those of ``prefixes`` that are to be announced somewhere, and whose each is."""
+        with self._lock, self._store.read() as session:
+            self._refresh(session)
+            head = snapshots.head(session)
+            found: dict[Prefix, str] = {}
+            chunks: dict[str, Chunk | None] = {}
+            for prefix in prefixes:
+                account = self._owner.get(prefix, "")
+                if account not in chunks:
+                    chunks[account] = _chunk(session, head[account]) if account in head else None
+                chunk = chunks[account]
+                if chunk is not None and any(
+                    b.cidr == prefix and b.advertised and b.sites != () for b in chunk.bgp_prefixes
+                ):
+                    found[prefix] = account
+            return found
+
     def unasked(self, question: GateQuestion) -> tuple[Prefix, ...]:
         """Return the prefixes that the wave withdraws, and that neither an intent nor a person asked for.
 

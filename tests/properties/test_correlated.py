@@ -121,6 +121,8 @@ def test_an_observer_that_is_away_says_nothing() -> None:
     seen = Visibility().take(look(0.0)).take(look(60.0, observers=2))
     assert seen.fall(WANTED, 600.0, 60.0).observers == 2
     assert Visibility().take(look(0.0)).fall(WANTED, 600.0, 9999.0).of == 0
+    gone_silent = Visibility().take(look(0.0)).take(look(60.0))  # and an hour later nobody has looked again
+    assert gone_silent.fall(WANTED, 7200.0, 3600.0).observers == 0
     lonely = Visibility().take(look(0.0, observers=1)).take(look(60.0, observers=1, shrunk=1))
     assert (
         lonely.fall(WANTED, 600.0, 60.0).prefixes == ()

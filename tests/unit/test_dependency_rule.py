@@ -43,6 +43,7 @@ PURE = [
     "controller/rollout/gatekeeper.py",
     "controller/rollout/gates.py",
     "controller/rollout/votes.py",
+    "controller/rollout/outlook.py",
     "controller/rollout/machine.py",
     "controller/rollout/states.py",
     "controller/rollout/events.py",

@@ -1,0 +1,99 @@
+"""What is seen from day to day, beside any wave, and when it is a matter for the breaker (pure).
+
+Two things: prefixes that fall out of the sight of independent observers though they are to be announced, and
+health withdrawals that a quorum of sites want at about the same time. Each is told once: after a fall the
+count begins anew, so that a breaker which somebody has closed stays closed unless more falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import msgspec
+
+from controller.bgp import Prefix
+from controller.observe.evidence import Moment
+from controller.observe.visibility import Seen, Visibility
+from controller.safety.breaker import Exceeded
+from controller.safety.correlated import Wishes, correlation
+from controller.safety.observed import Fallen, correlated, falling
+from controller.safety.policy import Policy
+from controller.safety.windows import Ledger
+from controller.transport.messages import SiteStatus
+
+DEGRADED = "degraded-held"
+"""How an agent begins the reason of a route that stays though its machines say that it is not served."""
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """``correlated``: the sites of the correlation that was told last; empty when there is none now."""
+
+    visibility: Visibility = Visibility()
+    wishes: Wishes = Wishes()
+    correlated: frozenset[str] = frozenset()
+
+    def looked(self, moment: Moment, now: float) -> Outlook:
+        """Return this with what was seen at ``now`` (seconds)."""
+        return msgspec.structs.replace(self, visibility=self.visibility.take(seen_by(moment, now)))
+
+    def fallen(
+        self,
+        announced: Callable[[Collection[Prefix]], Mapping[Prefix, str]],
+        ledger: Ledger,
+        policy: Policy,
+        now: float,
+    ) -> tuple[Outlook, Exceeded | None]:
+        """Return what falling visibility opens; ``announced`` says which prefixes are wanted, and whose."""
+        known = frozenset(p for history in self.visibility.seen.values() for s in history for p in s.prefixes)
+        for window in policy.signals.visibility:
+            fall = self.visibility.fall(known, window.seconds, now)
+            if not fall.prefixes:
+                continue
+            whose = announced(fall.prefixes)
+            fallen = Fallen(frozenset(whose), fall.of, fall.seconds, whose)
+            found = falling(fallen, ledger, policy, now)
+            if found is not None:
+                newest = {o: h[-1:] for o, h in self.visibility.seen.items()}
+                anew = msgspec.structs.replace(self.visibility, seen=newest)
+                return msgspec.structs.replace(self, visibility=anew), found
+        return self, None
+
+    def heard(
+        self, statuses: Iterable[SiteStatus], sites: int, policy: Policy, now: float
+    ) -> tuple[Outlook, Exceeded | None]:
+        """Take what the sites that answer say; return what correlated health withdrawals open."""
+        wishes = self.wishes
+        for status in statuses:
+            wanting = {w.prefix for w in status.waiting if w.reason.startswith(DEGRADED)}
+            wishes = wishes.heard(status.site, wanting, now, policy.correlated)
+        found = correlation(wishes, sites, policy.correlated) if policy.guards.correlated else None
+        involved = frozenset(found.sites) if found is not None else frozenset()
+        new = found is not None and not involved <= self.correlated
+        after = msgspec.structs.replace(self, wishes=wishes, correlated=involved)
+        return after, correlated(found, now) if found is not None and new else None
+
+
+def seen_by(moment: Moment, now: float) -> list[Seen]:
+    """Return what each observer holds from our sites.
+
+    One whose sessions are not those of another time is another observer: a session that was lost is no loss
+    of the prefixes that came over it.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
+    held: dict[tuple[str, str], set[Prefix]] = {}
+    totals: dict[tuple[str, str], dict[str, int]] = {}
+    for sight in moment.sights:
+        if sight.state == "told":
+            key = (sight.kind, sight.observer)
+            told.setdefault(key, []).append(f"{sight.site}/{sight.family.value}")
+            held.setdefault(key, set()).update(sight.holds)
+            totals.setdefault(key, {})[sight.family.value] = sight.total
+    return [
+        Seen(
+            f"{kind} of {observer} from {' '.join(sorted(told[kind, observer]))}",
+            now,
+            frozenset(prefixes),
+            sum(totals[kind, observer].values()),
+        )
+        for (kind, observer), prefixes in sorted(held.items())
+    ]

@@ -1,0 +1,151 @@
+"""What is seen from day to day, and when the breaker is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from controller.bgp import Family, Prefix
+from controller.observe.evidence import Moment, Sight
+from controller.rollout.outlook import seen_by
+from controller.rollout.signals import LOOK_EVERY_S, Signals
+from controller.rollout.site import SiteView
+from controller.safety.breaker import Exceeded
+from controller.safety.policy import Guards, Policy
+from controller.safety.windows import Ledger
+from controller.transport.messages import Waiting
+from tests.properties.test_gate_laws import status
+
+OURS = [Prefix(f"198.18.{n}.0/24") for n in range(100)]
+SITES = ("s1", "s2", "s3", "s4")
+
+
+@dataclass
+class FakeFollower:
+    view: SiteView
+
+
+@dataclass
+class World:
+    """A controller of four sites, whose clock stands still unless it is set."""
+
+    policy: Policy = field(default_factory=Policy)
+    now: float = 1000.0
+    held: set[Prefix] = field(default_factory=lambda: set(OURS))
+    silent: frozenset[str] = frozenset()
+    wanted: set[Prefix] = field(default_factory=lambda: set(OURS))
+    told: list[Exceeded] = field(default_factory=list)
+    ill: dict[str, int] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.signals = Signals(self, self, self.announced, self, clock=lambda: self.now)  # type: ignore[arg-type]
+
+    @property
+    def sites(self) -> dict[str, FakeFollower]:
+        return {s: FakeFollower(self.view(s)) for s in SITES}
+
+    def view(self, site: str) -> SiteView:
+        waiting = tuple(Waiting(p, "degraded-held: 0 of 2 machines") for p in OURS[: self.ill.get(site, 0)])
+        waiting += (Waiting(OURS[99], "1 of 2 machines hold its bindings"),)  # on its way, and not ill
+        return SiteView(site, site not in self.away, "", status(site, waiting=waiting))
+
+    def announced(self, prefixes: Collection[Prefix]) -> Mapping[Prefix, str]:
+        return {p: "acme" if p in OURS[:50] else "globex" for p in prefixes if p in self.wanted}
+
+    def look(self, sites: Sequence[str], touched: Sequence[Prefix], targets: Mapping[Prefix, str]) -> Moment:
+        return Moment(
+            sights=tuple(
+                Sight(
+                    "rib", o, s, Family.IPV4, holds=dict.fromkeys(self.held, (64500,)), total=len(self.held)
+                )
+                if o not in self.silent
+                else Sight("rib", o, s, Family.IPV4, state="silent")
+                for o in ("t1", "t2", "t3")
+                for s in sites
+            )
+        )
+
+    def ledger(self, now: float) -> Ledger:
+        return Ledger(self.policy)
+
+    def exceeded(self, signal: Exceeded) -> None:
+        self.told.append(signal)
+
+    def after(self, seconds: float) -> list[Exceeded]:
+        """Let time pass, and return what the breaker was told at its end."""
+        self.now += seconds
+        before = len(self.told)
+        asyncio.run(self.signals.once())
+        return self.told[before:]
+
+
+def test_prefixes_that_fall_out_of_sight_are_told_once() -> None:
+    world = World()
+    assert world.after(0) == []
+    world.held -= set(OURS[:30])
+    (signal,) = world.after(LOOK_EVERY_S)
+    assert signal.check == "visibility"
+    assert signal.scope == "account:acme"  # all of them are acme's: the smallest scope that explains it
+    assert "30 of 100 prefixes have gone from the sight of independent observers" in signal.says
+    assert world.after(LOOK_EVERY_S) == []  # a breaker that somebody closes stays closed …
+    world.held -= set(OURS[30:60])
+    (again,) = world.after(LOOK_EVERY_S)  # … unless more falls
+    assert (again.scope, "30 of 70" in again.says) == ("fleet", True)
+
+
+def test_what_nobody_wants_any_more_falls_unheard() -> None:
+    world = World()
+    world.after(0)
+    world.held -= set(OURS[:30])
+    world.wanted -= set(OURS[:30])
+    assert world.after(LOOK_EVERY_S) == []
+
+
+def test_observers_that_go_silent_or_shrink_alone_are_not_a_fall() -> None:
+    world = World()
+    world.after(0)
+    world.silent = frozenset({"t1", "t2", "t3"})
+    assert world.after(LOOK_EVERY_S) == []
+    world.silent = frozenset({"t1", "t2"})
+    assert world.after(LOOK_EVERY_S) == []
+
+
+def test_a_lost_session_makes_another_observer_of_a_router() -> None:
+    world = World()
+    moment = world.look(SITES, (), {})
+    lost = msgspec.structs.replace(moment.sights[0], state="silent", holds={})
+    before = {s.observer for s in seen_by(moment, 0.0)}
+    after = {
+        s.observer for s in seen_by(msgspec.structs.replace(moment, sights=(lost, *moment.sights[1:])), 1.0)
+    }
+    assert len(before & after) == 2
+    assert len(after - before) == 1
+
+
+def test_a_quorum_of_ill_sites_is_told_once_and_one_ill_site_is_not() -> None:
+    world = World()
+    world.ill = {"s1": 3}
+    assert world.after(5) == []
+    world.ill = {"s1": 3, "s2": 1}
+    (signal,) = world.after(5)
+    assert (signal.check, signal.scope) == ("correlated", "class:withdraw")
+    assert "2 of 4 sites (s1, s2) want to withdraw 3 prefixes" in signal.says
+    assert world.after(5) == []
+    world.ill = {"s1": 3, "s2": 1, "s3": 1}
+    assert len(world.after(5)) == 1  # it spreads
+
+
+def test_a_disarmed_guard_hears_no_correlation() -> None:
+    world = World(policy=Policy(guards=Guards(correlated=False)))
+    world.ill = {"s1": 3, "s2": 1, "s3": 2}
+    assert world.after(5) == []
+
+
+def test_sites_that_are_away_wish_nothing() -> None:
+    world = World(away=frozenset({"s2", "s3"}))
+    world.ill = {"s1": 3, "s2": 1, "s3": 2}
+    assert world.after(5) == []
