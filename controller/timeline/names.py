@@ -124,6 +124,7 @@ OPERATIONAL = {
     "site.superseded": "a site has a later change-set already",
     "site.conflict": "a site holds what this controller never made",
     "site.refused": "a site refused it",
+    "site.put_back": "a site took it back by itself: nobody confirmed in time that it is final",
     "webhook.disabled": "a webhook was disabled: its target is gone, or did not answer for too long",
     "webhook.test": "the notification of a test; only the webhook that is tested gets it",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.rollout.records import TOLD
 from controller.timeline.names import PAST, TYPES, chooses_nothing, event_type, matches, wanted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,10 @@ def test_all_that_is_recorded_has_a_type_with_a_meaning() -> None:
 def test_the_page_lists_exactly_the_types_and_their_meaning() -> None:
     listed = dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*) \|$", PAGE, re.MULTILINE))
     assert listed == TYPES
+
+
+def test_every_state_of_a_site_that_is_told_has_a_type() -> None:
+    assert {f"site.{state.value}" for state in TOLD} <= set(TYPES)
 
 
 @pytest.mark.parametrize("type_", TYPES)
