@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from controller.rollout.after import Never, first_half
-from controller.rollout.begin import Begun, begin, change_set_state, decode_course
+from controller.rollout.begin import Begun, begin, change_set_state, decode_course, sides_of
 from controller.rollout.course import Rollout, SiteProgress
 from controller.rollout.delivery import Footprint, footprint
 from controller.rollout.errors import StoreReplacedError
@@ -282,9 +282,28 @@ def join_sites(session: Session, sites: Iterable[str]) -> None:
                 .limit(1)
             )
             if last is not None:
-                session.add(
-                    SiteTreeRow(site=site, account_id=head.account_id, hash=head.hash, rollout_id=last.id)
-                )
+                hash_ = _join_staged(session, site, head.account_id, head.hash)
+                if hash_ is not None:
+                    session.add(
+                        SiteTreeRow(site=site, account_id=head.account_id, hash=hash_, rollout_id=last.id)
+                    )
+
+
+def _join_staged(session: Session, site: str, account_id: str, head: str) -> str | None:
+    """Return what a new site is to have of an account: the head, or what a staged roll-out goes from.
+
+    That takes the site along in its last wave: a new site is no canary, and sees nothing before the others.
+    """
+    staged = sides_of(session, account_id, ()).staged
+    if staged is None:
+        return head
+    waves = select(func.max(RolloutSiteRow.wave)).where(RolloutSiteRow.rollout_id == staged.id)
+    last = session.scalar(waves) or 0
+    if staged.state != RolloutState.REVERTING.value:
+        if last <= staged.wave:
+            return head  # the others have it all but behind them
+        session.add(RolloutSiteRow(rollout_id=staged.id, site=site, wave=last, state="pending", reason=""))
+    return staged.from_hash
 
 
 def targets(session: Session, site: str) -> dict[str, Target]:

@@ -19,7 +19,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     away. ``registry``: the account's signed entry of what it may announce at all. ``fence``: the leading
     controller's token, which only rises. ``confirm_within_s``: the agent goes back to ``from_hash`` unless a
     :class:`Confirmation` of this generation arrives within so many seconds; None: it is final at once. The
-    time does not run while the agent's own guard holds a part of it back: that is not the controller's silence.
+    time does not run while the agent's own guard holds a part of it back: that is nobody's silence.
     ``lane``: how it travels; an emergency or a drain has a budget of its own.
     """
 

@@ -445,6 +445,27 @@ def test_a_site_that_is_away_holds_nobody_up_and_gets_it_when_it_is_back(world: 
     play(world, scenario)
 
 
+def test_a_site_that_joins_meanwhile_goes_with_the_last_wave(world: World) -> None:
+    async def scenario(world: World) -> None:
+        late = world.links.pop("s4")
+        policy = Policy(waves=Waves(bake_s=600.0), gates=Gates(wait_s=5.0))
+        async with world.controller(policy) as c:
+            await c.over(c.submit(change(*onboarded(0))))
+            c.submit(change(route(0, False), lane="staged"))
+            baking = await c.at("baking")
+            await c.driver.wish(baking.id, Paused("operator", "a new site"))
+        world.links["s4"] = late
+        async with world.controller(policy) as c:
+            paused = await c.at("paused")
+            await c.until(lambda: "s4" in world.sent(0))
+            assert "s4" in paused.waves[-1], "it announces what the others have not withdrawn yet"
+            await c.driver.wish(paused.id, Aborted("no"))
+            await c.at("aborted", n=1)
+            assert world.sent(0) == set(SITES)
+
+    play(world, scenario)
+
+
 def test_intents_of_all_change_sets_between_travel_along(world: World) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
