@@ -72,19 +72,19 @@ def family_of(prefix: Prefix) -> Family:
 
 def prefix_key(prefix: Prefix) -> tuple[int, int, int]:
     """Return a sort key: IPv4 before IPv6, by address, then shorter before longer."""
-    version, first, _, length = _span(prefix)
+    version, first, _, length = span(prefix)
     return (version, first, length)
 
 
 def covers(outer: Prefix, inner: Prefix) -> bool:
     """Tell whether ``inner`` lies in ``outer`` (equal prefixes cover each other)."""
-    a, b = _span(outer), _span(inner)
+    a, b = span(outer), span(inner)
     return a[0] == b[0] and a[1] <= b[1] and b[2] <= a[2]
 
 
 @lru_cache(maxsize=1 << 16)
-def _span(prefix: Prefix) -> tuple[int, int, int, int]:
-    """Return version, first and last address, and length; the same few prefixes are asked for."""
+def span(prefix: Prefix) -> tuple[int, int, int, int]:
+    """Return version, first and last address as numbers, and length; the same few are asked for again."""
     network = ipaddress.ip_network(prefix)
     return (network.version, int(network.network_address), int(network.broadcast_address), network.prefixlen)
 

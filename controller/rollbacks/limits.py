@@ -63,13 +63,19 @@ def _owned_by_others(session: Session, account_id: str, now: Chunk | None, then:
     wanted = {p.id: p for p in (() if then is None else then.prefixes)}
     standing = {p.id for p in (() if now is None else now.prefixes)}
     owners: dict[str, str] = {}
+    reserved: set[str] = set()  # until a tombstone is purged nobody else can have a part of it
     for some in _parts(wanted):
-        known = select(PrefixRow.id, PrefixRow.account_id).where(PrefixRow.id.in_(some))
-        owners.update((id_, owner) for id_, owner in session.execute(known))
+        known = select(PrefixRow.id, PrefixRow.account_id, PrefixRow.deletion_id).where(
+            PrefixRow.id.in_(some)
+        )
+        for id_, owner, deletion_id in session.execute(known):
+            owners[id_] = owner
+            if deletion_id is not None:
+                reserved.add(id_)
     found = []
     for prefix in wanted.values():
         owner = owners.get(prefix.id, account_id)
-        if owner == account_id and prefix.id not in standing:
+        if owner == account_id and prefix.id not in standing and prefix.id not in reserved:
             owner = _holder(session, account_id, prefix)
         if owner != account_id:
             found.append(Bar(prefix.cidr, f"it is account {owner}'s now"))

@@ -52,6 +52,9 @@ class Sides:
 
     of: Mapping[str, ChunkHash | None]
     under_way: tuple[RolloutRow, ...]
+    has_staged: bool = False
+    rows: tuple[SiteTreeRow, ...] = ()
+    """Kept in hand, so that the session finds them again without asking the database for each."""
 
     @property
     def staged(self) -> RolloutRow | None:
@@ -107,7 +110,7 @@ def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> B
     row = add_row(session, rollout, snapshot.id)
     if sides.takes_back(change_set.id):
         names = {**{hash_: hash_ for hash_ in sides.of.values() if hash_ is not None}, **names}
-    else:
+    elif sides.has_staged:
         rename(session, account, names, but=rollout.id)
     targets: dict[str, ChunkHash] = {}
     for command in commands:
@@ -155,9 +158,11 @@ def sides_of(session: Session, account_id: str, sites: Sequence[str]) -> Sides:
     """Return what sites are to have of an account, and its staged roll-outs under way."""
     # By the sites' names, which the key begins with: not by looking through what every account has.
     rows = select(SiteTreeRow).where(SiteTreeRow.site.in_(sites), SiteTreeRow.account_id == account_id)
-    trees = {row.site: ChunkHash(row.hash) for row in session.scalars(rows)}
-    under_way = tuple(row for row in _staged(session, account_id) if _is_under_way(session, row))
-    return Sides({site: trees.get(site) for site in sites}, under_way)
+    found = tuple(session.scalars(rows))
+    trees = {row.site: ChunkHash(row.hash) for row in found}
+    staged = _staged(session, account_id)
+    under_way = tuple(row for row in staged if _is_under_way(session, row))
+    return Sides({site: trees.get(site) for site in sites}, under_way, bool(staged), found)
 
 
 def _staged(session: Session, account_id: str) -> list[RolloutRow]:

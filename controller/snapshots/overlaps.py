@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from controller.bgp import Prefix
+from controller.bgp import Prefix, span
 
 T = TypeVar("T")
+BITS = {4: 32, 6: 128}
 
 
 class Overlaps(Generic[T]):
@@ -19,34 +19,33 @@ class Overlaps(Generic[T]):
         self._by_length: dict[int, dict[int, dict[int, list[T]]]] = {4: {}, 6: {}}
         starts: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
         for cidr, thing in things:
-            network = ipaddress.ip_network(cidr)
-            low, length = int(network.network_address), network.prefixlen
-            self._by_length[network.version].setdefault(length, {}).setdefault(low, []).append(thing)
-            starts[network.version].append((low, length))
+            version, low, _, length = span(cidr)
+            self._by_length[version].setdefault(length, {}).setdefault(low, []).append(thing)
+            starts[version].append((low, length))
         self._starts = {version: sorted(set(found)) for version, found in starts.items()}
 
     def around(self, prefix: Prefix) -> list[T]:
         """Return what covers ``prefix``, what equals it among them."""
-        network = ipaddress.ip_network(prefix)
-        low, longest = int(network.network_address), network.max_prefixlen
+        version, low, _, own = span(prefix)
+        longest = BITS[version]
         return [
             thing
-            for length, by_low in self._by_length[network.version].items()
-            if length <= network.prefixlen
+            for length, by_low in self._by_length[version].items()
+            if length <= own
             for thing in by_low.get(low >> (longest - length) << (longest - length), ())
         ]
 
     def within(self, prefix: Prefix) -> list[T]:
         """Return what lies in ``prefix`` and is longer."""
-        network = ipaddress.ip_network(prefix)
-        starts, by_length = self._starts[network.version], self._by_length[network.version]
-        first = bisect_left(starts, (int(network.network_address), network.prefixlen + 1))
+        version, first, last, own = span(prefix)
+        starts, by_length = self._starts[version], self._by_length[version]
         found: list[T] = []
-        for low, length in starts[first:]:
-            if low > int(network.broadcast_address):
-                break
-            if length > network.prefixlen:
+        place = bisect_left(starts, (first, own + 1))
+        while place < len(starts) and starts[place][0] <= last:
+            low, length = starts[place]
+            if length > own:
                 found += by_length[length][low]
+            place += 1
         return found
 
     def touching(self, prefix: Prefix) -> list[T]:

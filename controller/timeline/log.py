@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from controller.timeline.names import wanted
@@ -14,12 +14,14 @@ from controller.timeline.show import Entry, notification
 from controller.timeline.tables import DeliveryRow, TimelineRow, WebhookRow
 
 REASON_LENGTH = 2000
+LISTENING = "herald.listening"
+"""In a session's ``info``: account → its webhooks."""
 
 
-def note(session: Session, entry: Entry) -> int:
+def note(session: Session, entry: Entry) -> None:
     """Tell the account: add the entry, and a delivery for each enabled webhook that wants it.
 
-    Returns its number. Nothing is sent before the transaction is committed, and nothing is lost after.
+    Nothing is sent before the transaction is committed, and nothing is lost after.
     """
     has_event = entry.event_seq is not None
     row = TimelineRow(
@@ -38,11 +40,12 @@ def note(session: Session, entry: Entry) -> int:
         detail={} if has_event else dict(entry.detail),
     )
     session.add(row)
+    listening = [w for w in _listening(session, entry.account_id) if wanted(w.events, entry.type)]
+    if not listening:
+        return  # its number is wanted by nobody: it is written with what else there is
     session.flush()
-    for webhook in _listening(session, entry.account_id):
-        if wanted(webhook.events, entry.type):
-            session.add(delivery(webhook.id, entry.type, notification(entry, row.seq), entry.at))
-    return row.seq
+    for webhook in listening:
+        session.add(delivery(webhook.id, entry.type, notification(entry, row.seq), entry.at))
 
 
 def delivery(webhook_id: str, type_: str, body: bytes, now: datetime) -> DeliveryRow:
@@ -60,10 +63,21 @@ def delivery(webhook_id: str, type_: str, body: bytes, now: datetime) -> Deliver
 
 
 def _listening(session: Session, account_id: str) -> Sequence[WebhookRow]:
-    return session.scalars(
-        select(WebhookRow).where(
-            WebhookRow.account_id == account_id,
-            WebhookRow.deleted_at.is_(None),
-            WebhookRow.disabled_at.is_(None),
-        )
-    ).all()
+    """Return the account's webhooks; asked for once in a transaction that does not change webhooks."""
+    known: dict[str, Sequence[WebhookRow]] = session.info.setdefault(LISTENING, {})
+    if account_id not in known:
+        known[account_id] = session.scalars(
+            select(WebhookRow).where(
+                WebhookRow.account_id == account_id,
+                WebhookRow.deleted_at.is_(None),
+                WebhookRow.disabled_at.is_(None),
+            )
+        ).all()
+    return known[account_id]
+
+
+@event.listens_for(Session, "before_flush")
+def _changed(session: Session, _context: object, _instances: object) -> None:
+    """Ask again once a webhook has changed."""
+    if any(isinstance(row, WebhookRow) for row in (*session.new, *session.dirty, *session.deleted)):
+        session.info.pop(LISTENING, None)

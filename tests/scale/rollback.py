@@ -1,0 +1,255 @@
+"""``scripts/bench rollback``: from the call to the agents' receipts, for many accounts at once.
+
+As on 2026-02-20: of 6,500 BGP prefixes 1,100 are withdrawn, and 300 of these stripped of their bindings and
+deleted; then one call brings all back. Sites are agents in this process that answer and do nothing else, so
+that what is measured is the controller: plan, transaction, admission, delivery. ``cpu_s`` is the time of this
+process, for a machine that has other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter
+from sqlalchemy import insert
+
+from controller.addressing.tables import AccountRow
+from controller.bgp import Prefix
+from controller.rollbacks import pin_routes
+from controller.rollbacks import routes as rollback_routes
+from controller.rollout.driver import Driver
+from controller.rollout.routes import build_router
+from controller.rollout.snapshot_routes import build_snapshot_router
+from controller.snapshots import outbox
+from controller.snapshots.model import (
+    BgpPrefixObject,
+    BindingObject,
+    Change,
+    ChangeSet,
+    PrefixObject,
+)
+from controller.snapshots.projection import project
+from controller.store import Store
+from controller.transport.messages import Command, Receipt, SiteStatus
+from tests.addressing_api import running_api
+from tests.fake_agent import FakeAgent, MemoryLink
+from tests.scale.dataset import BEGAN
+
+DEADLINE_S = 600.0
+
+
+class QuickAgent(FakeAgent):
+    """Keeps what it sends account by account, so that a status costs what has changed."""
+
+    def __init__(self, site: str, socket: Path) -> None:
+        super().__init__(site, socket)
+        self.routes: dict[str, dict[Prefix, tuple[int, ...]]] = {}
+        self.receipts: dict[str, float] = {}
+
+    def decide(self, command: Command) -> Receipt:
+        receipt = super().decide(command)
+        chunk = self.chunks[command.account_id]
+        routes = project({command.account_id: chunk}, self.site, 64500).routes
+        self.routes[command.account_id] = {r.prefix: r.as_path for r in routes}
+        self.receipts[command.account_id] = time.perf_counter()
+        return receipt
+
+    def status(self) -> SiteStatus:
+        sent = {p: path for routes in self.routes.values() for p, path in routes.items()}
+        return SiteStatus(
+            site=self.site, version=self.version, generation=self.generation, epoch="e1",
+            accounts=dict(self.accounts), settled=True, speaker="fake", speaker_up=True, sent=sent,
+            machines=(), waiting=(), fault="",
+        )  # fmt: skip
+
+
+def objects(account: str, numbers: range) -> list[Change]:
+    """Return prefixes, bindings and announced BGP prefixes, a /24 each."""
+    found: list[Change] = []
+    for n in numbers:
+        cidr = Prefix(str(ipaddress.IPv4Network((20 << 24) + (n << 8)).supernet(new_prefix=24)))
+        prefix, binding, bgp = (f"{kind}{n:07}" for kind in ("p", "b", "g"))
+        found += [
+            Change(prefix=PrefixObject(prefix, cidr, None)),
+            Change(binding=BindingObject(binding, prefix, cidr, "cdn")),
+            Change(bgp_prefix=BgpPrefixObject(bgp, prefix, cidr, None, advertised=True)),
+        ]
+    return found
+
+
+def damage(numbers: range, stripped: int) -> list[Change]:
+    """Withdraw them all, and strip and delete the first ``stripped``."""
+    found: list[Change] = []
+    for place, n in enumerate(numbers):
+        if place < stripped:
+            for kind, letter in (("bgp_prefix", "g"), ("binding", "b"), ("prefix", "p")):
+                found.append(Change(remove=(kind, f"{letter}{n:07}")))  # type: ignore[arg-type]
+            continue
+        cidr = Prefix(str(ipaddress.IPv4Network((20 << 24) + (n << 8)).supernet(new_prefix=24)))
+        bgp = BgpPrefixObject(f"g{n:07}", f"p{n:07}", cidr, None, advertised=False)
+        found.append(Change(bgp_prefix=bgp))
+    return found
+
+
+class Bench:
+    def __init__(self, store: Store, driver: Driver, told: argparse.Namespace) -> None:
+        self.store, self.driver, self.told = store, driver, told
+        self.accounts = [f"acc{n:05}" for n in range(told.accounts)]
+        each = told.prefixes // told.accounts
+        self.numbers = {a: range(i * each, (i + 1) * each) for i, a in enumerate(self.accounts)}
+
+    def submit(self, sets: list[ChangeSet]) -> None:
+        with self.store.write() as session:
+            for change_set in sets:
+                outbox.append(session, change_set)
+        self.driver.change_set_queued(sets[-1].id)
+
+    def change_sets(self, what: str, changes: dict[str, list[Change]]) -> list[ChangeSet]:
+        at = "2026-02-20T17:56:00Z"
+        return [
+            ChangeSet(f"{what}{a}", a, f"customer:{a}", what, at, tuple(found), lane="express")
+            for a, found in changes.items()
+            if found
+        ]
+
+    def onboard(self) -> list[ChangeSet]:
+        return self.change_sets("in", {a: objects(a, n) for a, n in self.numbers.items()})
+
+    def outage(self) -> list[ChangeSet]:
+        withdrawn = self.told.withdrawn // self.told.accounts
+        left = self.told.withdrawn - withdrawn * self.told.accounts
+        stripped = self.told.stripped // self.told.accounts
+        changes = {}
+        for place, (account, numbers) in enumerate(self.numbers.items()):
+            count = withdrawn + (place < left)
+            changes[account] = damage(numbers[:count], min(count, stripped + (place < 2)))
+        return self.change_sets("out", changes)
+
+
+def main(argv: list[str]) -> None:
+    """Measure and print."""
+    told = _told(argv)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(Path(folder), told)
+    print(json.dumps(result, indent=2))
+
+
+def measure(folder: Path, told: argparse.Namespace) -> dict[str, object]:
+    """Return the times of one run, in seconds."""
+    agents = [QuickAgent(f"site{n}", folder / f"{n}.sock") for n in range(told.sites)]
+    made: list[Driver] = []
+
+    def routers(store: Store) -> list[APIRouter]:
+        made.append(Driver(store, {a.site: MemoryLink(a) for a in agents}))
+        return [
+            build_router(made[0]), build_snapshot_router(made[0]), rollback_routes.router, pin_routes.router,
+        ]  # fmt: skip
+
+    with running_api(folder, routers_over=routers) as api:
+        bench = Bench(api.store, made[0], told)
+        with api.store.write() as session:
+            session.execute(
+                insert(AccountRow), [{"id": a, "name": a, "created_at": BEGAN} for a in bench.accounts]
+            )
+        with _driving(made[0]), api.http() as http:
+            http.timeout = DEADLINE_S
+            _carry(bench, agents, bench.onboard())
+            before = http.get("/herald/v1/snapshots?limit=1").json()[0]["id"]
+            _carry(bench, agents, bench.outage())
+            body = {"snapshot": before, "accounts": None, "reason": "the clean-up ran away"}
+            started = time.perf_counter()
+            dry = http.post("/herald/v1/rollbacks?dry_run=true", json=body)
+            planned = time.perf_counter() - started
+            assert dry.status_code == 200, dry.text
+            for agent in agents:
+                agent.receipts.clear()
+            started, cpu = time.perf_counter(), time.process_time()
+            answer = http.post("/herald/v1/rollbacks", json=body)
+            posted, posted_cpu = time.perf_counter() - started, time.process_time() - cpu
+            assert answer.status_code == 200, answer.text
+            back = answer.json()["result"]
+            _wake(made[0])
+            _await(lambda: all(len(a.receipts) == len(back) for a in agents))
+            all_cpu = time.process_time() - cpu
+            receipts = [t - started for a in agents for t in a.receipts.values()]
+            restored = sum(len(a.routes[x]) for a in agents[:1] for x in a.routes)
+    ordered = sorted(receipts)
+    return {
+        "accounts": told.accounts, "prefixes": told.prefixes, "withdrawn": told.withdrawn,
+        "stripped": told.stripped, "sites": told.sites, "accounts_back": len(back),
+        "announced_at_a_site": restored, "dry_run_s": round(planned, 3), "post_s": round(posted, 3),
+        "first_receipt_s": round(ordered[0], 3), "median_receipt_s": round(ordered[len(ordered) // 2], 3),
+        "last_receipt_s": round(ordered[-1], 3), "post_cpu_s": round(posted_cpu, 3),
+        "cpu_s": round(all_cpu, 3),
+    }  # fmt: skip
+
+
+class _driving:  # noqa: N801 (read as a word)
+    """Runs the driver on a loop of its own."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._live()))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._started.wait(30)
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _live(self) -> None:
+        await self._driver.start()
+        running = asyncio.create_task(self._driver.run())
+        self._started.set()
+        await self._stop.wait()
+        running.cancel()
+        await asyncio.wait([running])
+        await self._driver.close()
+
+
+def _wake(driver: Driver) -> None:
+    driver.change_set_queued("")
+
+
+def _carry(bench: Bench, agents: list[QuickAgent], sets: list[ChangeSet]) -> None:
+    for agent in agents:
+        agent.receipts.clear()
+    bench.submit(sets)
+    _await(lambda: all(len(a.receipts) >= len(sets) for a in agents))
+
+
+def _await(done) -> None:  # type: ignore[no-untyped-def]
+    ends = time.monotonic() + DEADLINE_S
+    while not done():
+        if time.monotonic() > ends:
+            raise TimeoutError("the sites have not got it")
+        time.sleep(0.002)
+
+
+def _told(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench rollback", description=__doc__.splitlines()[0])
+    parser.add_argument("--accounts", type=int, default=300)
+    parser.add_argument("--prefixes", type=int, default=6500)
+    parser.add_argument("--withdrawn", type=int, default=1100)
+    parser.add_argument("--stripped", type=int, default=300)
+    parser.add_argument("--sites", type=int, default=6)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
