@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from controller.guard.policy_file import read_policy
 from controller.logs import configure_logging
 from controller.observe.rib import RibRow
+from controller.safety.policy import Policy
 from controller.serve_front import Front, ServeError
 from controller.validation.config import ValidationConfig, read_config
 
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from controller.addressing.validator import Validator
+    from controller.guard.admission import Guard
     from controller.observe.looking import Looker
     from controller.rollout.driver import Driver
     from controller.rollout.watchers import Watchers
-    from controller.safety.policy import Policy
     from controller.store import Store
     from controller.tasks.runner import Runner
     from controller.transport.protocol import SiteLink
@@ -47,6 +49,7 @@ class Told:
     front: Front
     lab: bool
     database: str | None
+    policy: Policy
 
 
 def run_serve(
@@ -60,6 +63,7 @@ def run_serve(
     front: Front | None = None,
     lab: bool = False,
     database: str | None = None,
+    policy: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints ``ready`` once requests are accepted.
 
@@ -68,7 +72,8 @@ def run_serve(
     (:class:`controller.validation.config.ValidationConfig`); without it no check is done. ``front``: TLS and
     rates. ``lab``: webhooks may go to loopback and private addresses, and all that accounts are told is also
     in ``STATE_DIR/notifications``. ``database``: the store's path or URL, ``herald.db`` in the state
-    directory if None. Ending withdraws nothing, and what was begun goes on at the next start.
+    directory if None. ``policy``: the guards' policy file (:mod:`controller.safety.policy`); production's
+    defaults without it. Ending withdraws nothing, and what was begun goes on at the next start.
 
     Raises :class:`ServeError`, or another :class:`~controller.errors.HeraldError` when the database, the
     address or a file cannot be used.
@@ -80,7 +85,8 @@ def run_serve(
     front.check(host)
     configure_logging("serve")
     sources = None if validation is None else read_config(validation)
-    told = Told(state_dir, socket, host, port, sites, inventory, sources, front, lab, database)
+    guards = Policy() if policy is None else read_policy(policy)
+    told = Told(state_dir, socket, host, port, sites, inventory, sources, front, lab, database, guards)
     asyncio.run(_serve(told))
 
 
@@ -116,7 +122,7 @@ async def _serve(told: Told) -> None:
         gatekeeper = _watchers(
             told, store, links, looker, policy=lambda: driver.policy, keys=intents.public_keys
         )
-        driver = Driver(store, links, gatekeeper=gatekeeper)
+        driver = Driver(store, links, gatekeeper=gatekeeper, guard=_guard(told, intents.public_keys))
         view = StoreView(
             store,
             lambda: [f.view for f in driver.sites.values()],
@@ -210,6 +216,13 @@ def _supervised(runner: Runner, validator: Validator | None) -> list[asyncio.Tas
     if validator is not None:
         started.append(asyncio.create_task(keep_running("validation", validator.run), name="validation"))
     return started
+
+
+def _guard(told: Told, public_keys: Sequence[bytes]) -> Guard:
+    """Return the guards by the policy that was told, with the keys of the intent service."""
+    from controller.guard.admission import Guard  # noqa: PLC0415
+
+    return Guard(told.policy, public_keys)
 
 
 def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:

@@ -113,8 +113,17 @@ class Serve:
         return str(found["bgp_prefix_id"])
 
     async def advertise(self, bgp_prefix: str, advertised: bool) -> str:
+        """Ask as the prefix's owner; return the change-set."""
+        body = {"role": "customer", "account_id": "acme", "description": "owner"}
+        token = (await self.call("POST", "/herald/v1/tokens", body)).json()["token"]
         path = f"/herald/v1/accounts/acme/bgp_prefixes/{bgp_prefix}/advertisement"
-        answer = await self.call("PUT", path, {"advertised": advertised, "sites": None})
+        answer = await self.client.request(
+            "PUT",
+            path,
+            json={"advertised": advertised, "sites": None},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.is_success, answer.text
         return answer.headers["Herald-Change-Set"]
 
     async def over(self, change_set: str) -> dict[str, Any]:

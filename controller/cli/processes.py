@@ -39,6 +39,10 @@ def serve(
         Path | None,
         typer.Option("--validation", metavar="FILE", help="Sources of IRR, RPKI and DNS (JSON, YAML, TOML)."),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="The guards' policy (TOML); see herald policy check."),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", help="TLS: the certificate and its chain (PEM).")
     ] = None,
@@ -98,6 +102,7 @@ def serve(
         front=Front(tls, insecure, rate_limit),
         lab=lab,
         database=database,
+        policy=policy,
     )
 
 

@@ -41,6 +41,7 @@ LEFT_OUT = {
     "holds": "they stand on change-sets, which stay here: decide on them before",
     "hold_waits": "they stand on change-sets, which stay here",
     "effect_ledger": "what this controller has counted of late",
+    "breaker_excused": "what this controller has counted of late",
     "breaker_openings": "what this controller has counted of late",
     "pins": "they stand on change-sets, which stay here: decide on them before",
     "pin_decisions": "they stand on change-sets, which stay here",

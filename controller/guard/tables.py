@@ -39,10 +39,11 @@ class AssessmentRow(Base):
 
 
 class HoldRow(Base):
-    """A change-set that was held: by which checks, and by which open scopes of the breaker.
+    """A change-set that was held: by which checks, and as the breaker's queue has it.
 
-    ``seq``: its place in the order of change-sets. ``decided``: deploy or drop, once somebody has; one that
-    was to be deployed and is held again is undecided again.
+    ``seq``: its place in the order of change-sets. ``body``: a :class:`controller.safety.breaker.Held`.
+    ``decided``: deploy or drop, once somebody has; one that was to be deployed and is held again is undecided
+    again.
     """
 
     __tablename__ = "holds"
@@ -56,7 +57,7 @@ class HoldRow(Base):
     account_id: Mapped[str] = mapped_column(ID)
     actor: Mapped[str] = mapped_column(String(100))
     checks: Mapped[list[str]] = mapped_column(JSON)
-    scopes: Mapped[list[str]] = mapped_column(JSON)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
     reason: Mapped[str] = mapped_column(REASON)
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     decided: Mapped[str | None] = mapped_column(String(10))
@@ -66,7 +67,10 @@ class HoldRow(Base):
 
 
 class WaitRow(Base):
-    """A change-set that waits behind a held one of its account, because both touch the same object."""
+    """A change-set that waits behind a held one of its account, because both touch the same object.
+
+    ``behind`` is empty once it waits no longer.
+    """
 
     __tablename__ = "hold_waits"
 
@@ -76,45 +80,55 @@ class WaitRow(Base):
 
 
 class EffectEntryRow(Base):
-    """One change-set's subtractive effects as the windows count them (``controller.safety``); JSON."""
+    """One change-set's subtractive effects, as the windows count them.
+
+    ``body``: a list of :class:`controller.safety.windows.Entry` as JSON.
+    """
 
     __tablename__ = "effect_ledger"
     __table_args__ = (Index("ix_effect_ledger_at", "at"),)
 
     seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    change_set_id: Mapped[str] = mapped_column(ID, unique=True)
+    change_set_id: Mapped[str] = mapped_column(ID)
     body: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class OpeningRow(Base):
-    """One opening of the breaker in one scope. ``first_harm_at``: of the oldest effect that it counted.
+    """One opening of the breaker in one scope; open until somebody closes it.
 
-    ``reminded``: how many deadlines have passed and been told; ``closing``: queue's hash and decisions.
+    ``body``: a :class:`controller.safety.breaker.Opening`. ``closing``: the queue's hash and decisions.
     """
 
     __tablename__ = "breaker_openings"
     __table_args__ = (
         Index("ix_breaker_openings_open", "scope", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+        Index("ix_breaker_openings_closed", "closed_at"),
     )
 
     seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
     scope: Mapped[str] = mapped_column(SCOPE)
-    why: Mapped[str] = mapped_column(REASON)
     since: Mapped[datetime] = mapped_column(UtcDateTime)
-    first_harm_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    change_set_id: Mapped[str | None] = mapped_column(ID)
-    reminded: Mapped[int] = mapped_column(default=0)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     closed_by: Mapped[str | None] = mapped_column(String(100))
     closed_why: Mapped[str] = mapped_column(String(500), default="")
     closing: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-class FreezeRow(Base):
-    """Nothing may be taken away in ``scope`` until its owner lifts it, or it ends by itself.
+class ExcusedRow(Base):
+    """Narrower scopes that were open when a scope was closed: what goes on there does not open it again."""
 
-    ``scope``: ``fleet``, ``account:ID`` or ``prefix:CIDR``. ``owner``: ROLE:TOKEN of who made it.
+    __tablename__ = "breaker_excused"
+
+    scope: Mapped[str] = mapped_column(SCOPE, primary_key=True)
+    narrower: Mapped[list[str]] = mapped_column(JSON)
+
+
+class FreezeRow(Base):
+    """Nothing may change in ``scope``, or nothing be taken away, until its owner lifts it or it ends.
+
+    ``scope`` and ``kind`` as in :class:`controller.safety.freeze.Freeze`; ``owner``: ROLE:TOKEN.
     """
 
     __tablename__ = "freezes"
@@ -122,6 +136,7 @@ class FreezeRow(Base):
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     scope: Mapped[str] = mapped_column(SCOPE)
+    kind: Mapped[str] = mapped_column(String(12))
     owner: Mapped[str] = mapped_column(String(100))
     account_id: Mapped[str | None] = mapped_column(ID, ForeignKey("accounts.id"))
     reason: Mapped[str] = mapped_column(String(500))

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import structlog
 
+from controller.guard.admission import Guard
 from controller.rollout import records, reverts
 from controller.rollout.acts import Act, Done, PutAside, carry_out, reverted_by
 from controller.rollout.begin import Begun
@@ -61,7 +62,11 @@ Wish = Paused | Resumed | Aborted
 
 
 class Driver:
-    """The roll-outs of one controller. Make it, :meth:`start` it on an event loop, then :meth:`run`."""
+    """The roll-outs of one controller. Make it, :meth:`start` it on an event loop, then :meth:`run`.
+
+    ``guard`` judges change-sets; None: one of ``policy`` without a key, so that whatever takes something away
+    is held. ``policy`` None: the guard's, or production's.
+    """
 
     def __init__(
         self,
@@ -70,6 +75,7 @@ class Driver:
         *,
         policy: Policy | None = None,
         gatekeeper: Gatekeeper | None = None,
+        guard: Guard | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
@@ -88,7 +94,8 @@ class Driver:
         self._to_admit = False
         self._gone: dict[str, float] = {}  # since when what first halves of deletes withdrew is gone
         self._writing = asyncio.Lock()  # what is written, and what follows from it in memory, in one order
-        self.policy = policy or Policy()
+        self.guard = guard or Guard(policy)
+        self.policy = policy or self.guard.policy
         self._looker = Looker(gatekeeper or NobodyLooks(), self._followed, self._step, self.terms)
         self._queue_grew = asyncio.Event()
         self._to_save = asyncio.Event()
@@ -192,12 +199,23 @@ class Driver:
         with self.store.read() as session:
             if not records.has_queued(session):
                 return []
-        with self.store.write() as session:
-            admitted = records.admit_next(
-                session, tuple(self.sites), self._blocked, self._clock(), terms=self.terms(), gone=self._gone
-            )
-            if admitted:
-                crash_point("admission-unwritten")
+        sites = tuple(self.sites)
+        try:
+            with self.store.write() as session:
+                admitted = records.admit_next(
+                    session,
+                    sites,
+                    self._blocked,
+                    self._clock(),
+                    self.guard,
+                    terms=self.terms(),
+                    gone=self._gone,
+                )
+                if admitted:
+                    crash_point("admission-unwritten")
+        except BaseException:
+            self.guard.forget()  # what it counted is undone
+            raise
         return admitted
 
     def _blocked(self, account_id: str) -> str | None:
@@ -219,7 +237,7 @@ class Driver:
 
     def _admitted(self, admission: Admission) -> None:
         if admission.begun is None:
-            log.warning("change-set refused", change_set=admission.change_set_id, reason=admission.reason)
+            log.warning("change-set kept back", change_set=admission.change_set_id, reason=admission.reason)
             self._announce(admission.change_set_id, admission.account_id)
             return
         self._began(admission.begun)

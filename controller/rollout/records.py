@@ -10,6 +10,8 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from controller.guard import holds
+from controller.guard.admission import Guard, Judged, Kept
 from controller.rollout.after import Never, first_half
 from controller.rollout.begin import Begun, begin, change_set_state, decode_course, sides_of
 from controller.rollout.course import Rollout, SiteProgress
@@ -58,23 +60,25 @@ def admit_next(
     sites: Sequence[str],
     blocked: Callable[[str], str | None],
     now: float,
+    guard: Guard | None = None,
     *,
     terms: Terms | None = None,
     gone: dict[str, float] | None = None,
     limit: int = 50,
 ) -> list[Admission]:
-    """Take the oldest queued change-sets, in order: compile, record snapshot and head, begin roll-outs.
+    """Take the oldest queued change-sets, in order: judge, record snapshot and head, begin roll-outs.
 
     ``blocked(account)`` says why nothing of an account can be carried out now, or None; ``now`` as in
-    :func:`controller.rollout.machine.step`. A change-set that does not fit is recorded as failed. One that is
-    behind a staged roll-out stays queued, and holds up only those that touch the same objects.
+    :func:`controller.rollout.machine.step`. ``guard`` judges; None: production's, which has no key to check
+    intents with, so that whatever takes something away is held. A change-set that does not fit is recorded as
+    failed. One that is behind a staged roll-out stays queued, and holds up only those that touch the same
+    objects. When the transaction is undone, :meth:`Guard.forget` must be called.
     """
     admitted: list[Admission] = []
-    queue = Queue()
-    for row in outbox.queued(session, MOST_QUEUED):
-        found = _admit(
-            session, row, blocked, queue, Bench(sites, now, terms or Terms(), {} if gone is None else gone)
-        )
+    bench = Bench(sites, now, terms or Terms(), {} if gone is None else gone)
+    gate = Gate(blocked, guard or Guard(), Queue(), bench)
+    for row in holds.waiting(session, MOST_QUEUED):
+        found = _admit(session, row, gate)
         if found is not None:
             admitted.append(found)
         if len(admitted) >= limit:
@@ -103,41 +107,51 @@ class Queue:
         keys |= touched(change_set.changes)
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What change-sets are admitted past: see :func:`admit_next`."""
+
+    blocked: Callable[[str], str | None]
+    guard: Guard
+    queue: Queue
+    bench: Bench
+
+
 def has_queued(session: Session) -> bool:
-    """Tell whether a change-set waits."""
-    return bool(outbox.queued(session, 1))
+    """Tell whether a change-set waits for its admission."""
+    return bool(holds.waiting(session, 1))
 
 
-def _admit(
-    session: Session,
-    row: ChangeSetRow,
-    blocked: Callable[[str], str | None],
-    queue: Queue,
-    bench: Bench,
-) -> Admission | None:
+def _admit(session: Session, row: ChangeSetRow, gate: Gate) -> Admission | None:
+    queue, bench = gate.queue, gate.bench
     try:
-        why = blocked(row.account_id)
+        why = gate.blocked(row.account_id)
         if why is None:
             change_set = outbox.decode(row)
             pinned = pins.keep_back(session, change_set, bench.sites)
             if pinned is not None:
                 outbox.move(session, row.id, "held", pinned)
                 return Admission(row.id, row.account_id, None, pinned)
-            lane = change_set.lane or "express"
             first = queue.behind(change_set)
             half = Behind(first) if first else first_half(session, change_set, bench)
             if isinstance(half, Never):
-                outbox.move(session, row.id, "failed", half.why)
+                holds.fail(session, row.id, half.why)
                 return Admission(row.id, row.account_id, None, half.why)
-            found = half or begin(session, change_set, lane, bench)
-            if isinstance(found, Begun):
-                return Admission(row.id, row.account_id, found)
+            judged = half or gate.guard.judge(session, row, change_set, bench.sites)
+            if isinstance(judged, Kept):
+                return Admission(row.id, row.account_id, None, judged.reason)
+            if isinstance(judged, Judged):
+                found = begin(session, judged.change_set, judged.lane, bench)
+                if isinstance(found, Begun):
+                    gate.guard.passed(session, judged)
+                    return Admission(row.id, row.account_id, found)
+                judged = found
             queue.add(change_set)
-            outbox.move(session, row.id, "queued", found.why)
+            outbox.move(session, row.id, "queued", judged.why)
             return None
     except SnapshotError as error:
         why = str(error)
-    outbox.move(session, row.id, "failed", why)
+    holds.fail(session, row.id, why)
     return Admission(row.id, row.account_id, None, why)
 
 

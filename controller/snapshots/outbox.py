@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from controller.snapshots.model import ChangeSet, SnapshotError
@@ -40,10 +42,22 @@ def append(session: Session, change_set: ChangeSet) -> None:
     _tell(session, change_set, "queued", change_set.reason, now)
 
 
-def queued(session: Session, limit: int) -> list[ChangeSetRow]:
-    """Return the oldest change-sets that wait, at most ``limit``."""
+def queued(session: Session, limit: int, *, besides: Select[Any] | None = None) -> list[ChangeSetRow]:
+    """Return the oldest change-sets that wait, at most ``limit``; without those that ``besides`` selects."""
     rows = select(ChangeSetRow).where(ChangeSetRow.state == "queued").order_by(ChangeSetRow.seq).limit(limit)
+    if besides is not None:
+        rows = rows.where(ChangeSetRow.id.not_in(besides))
     return list(session.scalars(rows))
+
+
+def carry(session: Session, change_set_id: str, intents: Sequence[str]) -> None:
+    """Let a change-set that is not carried out yet carry more intents; raises as :func:`decode`."""
+    row = session.scalars(select(ChangeSetRow).where(ChangeSetRow.id == change_set_id)).one()
+    change_set = decode(row)
+    row.body = msgspec.json.encode(
+        msgspec.structs.replace(change_set, intents=(*change_set.intents, *intents))
+    )
+    session.flush()
 
 
 def all_queued(session: Session) -> dict[str, str]:

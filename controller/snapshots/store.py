@@ -52,13 +52,16 @@ def head_of(session: Session, account_id: str) -> ChunkHash | None:
     return None if row is None else ChunkHash(row.hash)
 
 
-def announced(session: Session, account_id: str) -> tuple[int, int]:
-    """Return how many BGP prefixes an account, and how many all accounts, are to announce.
+def announced(session: Session, account_id: str) -> tuple[int, int, int]:
+    """Return how many BGP prefixes an account and all accounts are to announce, and how many accounts any.
 
     Kept with each account's head, so that no chunk is read.
     """
     own = session.scalar(select(HeadRow.announced).where(HeadRow.account_id == account_id))
-    return own or 0, session.scalar(select(func.sum(HeadRow.announced))) or 0
+    total, accounts = session.execute(
+        select(func.sum(HeadRow.announced), func.count()).where(HeadRow.announced > 0)
+    ).one()
+    return own or 0, total or 0, accounts
 
 
 def chunk_body(session: Session, hash_: ChunkHash) -> bytes:

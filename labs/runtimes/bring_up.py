@@ -68,7 +68,8 @@ class Lab:
         if self.sites:
             guard_keys.write_keys(self.paths)
             self._sign_policy()
-        serve = [processes.serve_spec(self.sites, self.paths, self.env)] if self.sites else []
+        policy = self.plan.topology.path.parent / "configs" / "policy.toml"
+        serve = [processes.serve_spec(self.sites, self.paths, self.env, policy)] if self.sites else []
         self._begin(serve)
         self._make_nodes()
         self._make_links()

@@ -145,9 +145,14 @@ def agent_spec(
     )  # fmt: skip
 
 
-def serve_spec(sites: Iterable[Site], paths: LabPaths, env: Mapping[str, str]) -> ProcessSpec:
-    """Return the controller's process, in the lab's own network, which leads nowhere."""
+def serve_spec(sites: Iterable[Site], paths: LabPaths, env: Mapping[str, str], policy: Path) -> ProcessSpec:
+    """Return the controller's process, in the lab's own network, which leads nowhere.
+
+    ``policy``: the file of the guards' policy; production's defaults when there is none.
+    """
     named = [word for site in sites for word in ("--site", f"{site.name}={site.agent_socket}")]
     words = ("serve", "--state-dir", str(paths.state("serve")), "--socket", str(paths.api), "--lab", *named)
-    told = ("--inventory", str(paths.inventory), "--rate-limit", CALLS)
+    told = ["--inventory", str(paths.inventory), "--rate-limit", CALLS]
+    if policy.exists():
+        told += ["--policy", str(policy)]
     return ProcessSpec("serve", herald(*words, *told), env, paths.log("serve"))

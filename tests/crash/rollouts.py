@@ -42,6 +42,7 @@ from controller.store import open_store
 from controller.transport.http import HttpSiteLink
 from controller.transport.messages import Command, Receipt
 from tests.fake_agent import FakeAgent, MemoryLink
+from tests.guarding import unguarded
 
 SITES = ("s1", "s2", "s3", "s4")
 SCENARIOS = ("passes", "refused")
@@ -98,7 +99,12 @@ def change(id_: str, *changes: Change, lane: str | None = None) -> ChangeSet:
 async def serve(folder: Path) -> None:
     """Be the roll-outs' process until SIGTERM."""
     store = open_store(folder / "herald.db")
-    driver = Driver(store, {s: HttpSiteLink(s, str(folder / f"{s}.sock")) for s in SITES}, policy=POLICY)
+    driver = Driver(
+        store,
+        {s: HttpSiteLink(s, str(folder / f"{s}.sock")) for s in SITES},
+        policy=POLICY,
+        guard=unguarded(),
+    )
     await driver.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -132,7 +138,7 @@ class Case:
         )
         with store.write() as session:
             outbox.append(session, change("cs1", *onboarded))
-        driver = Driver(store, {a.site: MemoryLink(a) for a in self.agents}, policy=POLICY)
+        driver = Driver(store, {a.site: MemoryLink(a) for a in self.agents}, policy=POLICY, guard=unguarded())
         await driver.start()
         running = asyncio.create_task(driver.run())
         await self._until(lambda: self._states()[:1] == ["done"])

@@ -39,6 +39,7 @@ from controller.snapshots.model import (
 from controller.store import Store, open_store
 from controller.transport.messages import Command
 from tests.fake_agent import FakeAgent, MemoryLink
+from tests.guarding import unguarded
 
 DEADLINE_S = 60.0
 MEMORY = Path("/dev/shm")  # if it is there: durability is no part of this
@@ -121,7 +122,7 @@ class World:
     async def live(self, path: Path, life: Callable[[Life], Awaitable[None]]) -> None:
         """One life of a driver over the store at ``path``."""
         store = open_store(path)
-        driver = Driver(store, self.links)
+        driver = Driver(store, self.links, guard=unguarded())
         await driver.start()
         running = asyncio.create_task(driver.run())
         try:

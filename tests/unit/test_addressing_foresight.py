@@ -9,6 +9,7 @@ import pytest
 
 from controller.rollout.records import admit_next, join_sites
 from tests.addressing_api import SITES, Api, furnished, running_api
+from tests.guarding import unguarded
 
 BASE = "/client/v4/accounts/acme/addressing/prefixes"
 
@@ -24,7 +25,7 @@ def roll_out(api: Api) -> None:
     """Let the operational state follow what was asked, without any site."""
     with api.store.write() as session:
         join_sites(session, SITES)
-        admit_next(session, SITES, lambda _: None, 0.0)
+        admit_next(session, SITES, lambda _: None, 0.0, unguarded())
 
 
 def bgp(api: Api) -> str:

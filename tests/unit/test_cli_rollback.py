@@ -25,6 +25,7 @@ from controller.store import Store
 from tests.addressing_api import Api, furnished
 from tests.addressing_api import running_api as serving  # SQLite is enough here: test_rollback has both
 from tests.fake_agent import FakeAgent, MemoryLink
+from tests.guarding import unguarded
 
 ACME = Prefix("192.0.2.0/24")
 DEADLINE_S = 20.0
@@ -59,7 +60,9 @@ def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lab]:
     made: list[Driver] = []
 
     def routers(store: Store):
-        made.append(Driver(store, {site: MemoryLink(agent) for site, agent in agents.items()}))
+        made.append(
+            Driver(store, {site: MemoryLink(agent) for site, agent in agents.items()}, guard=unguarded())
+        )
         built = (build_router(made[0]), build_snapshot_router(made[0]))
         return [*built, rollback_routes.router, pin_routes.router]
 

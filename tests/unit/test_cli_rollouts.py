@@ -17,6 +17,7 @@ from controller.snapshots import outbox
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, ChangeSet, PrefixObject
 from tests.addressing_api import running_api as serving  # SQLite is enough here
 from tests.fake_agent import FakeAgent, MemoryLink
+from tests.guarding import unguarded
 
 CIDR = Prefix("192.0.2.0/24")
 SITES = ("s1", "s2", "s3")
@@ -35,7 +36,7 @@ def seed(store) -> None:
             records.join_sites(session, SITES)
             outbox.append(session, change_set)
         with store.write() as session:
-            records.admit_next(session, SITES, lambda _: None, 0.0)
+            records.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
 
 
 def test_a_person_follows_and_stops_a_roll_out(tmp_path: Path, capsys, monkeypatch) -> None:

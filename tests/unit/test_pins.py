@@ -16,6 +16,7 @@ from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, C
 from controller.snapshots.rollback_tables import PinRow, RollbackRow
 from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store, open_store
+from tests.guarding import unguarded
 from tests.stores import a_store
 
 pytestmark = pytest.mark.stores
@@ -52,7 +53,7 @@ def submit(
     with store.write() as session:
         outbox.append(session, made)
     with store.write() as session:
-        records.admit_next(session, SITES, lambda _: None, 0.0)
+        records.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
     return state(store, id_)
 
 

@@ -24,6 +24,7 @@ from controller.snapshots.model import Chunk
 from controller.snapshots.rollback_tables import PinRow
 from controller.snapshots.tables import ChangeSetRow
 from tests.addressing_api import SITES, Api, furnished, running_api
+from tests.guarding import unguarded
 
 ACME = Prefix("192.0.2.0/24")
 
@@ -40,7 +41,7 @@ class World:
     def admit(self) -> None:
         with self.api.store.write() as session:
             while records.has_queued(session):
-                records.admit_next(session, SITES, lambda _: None, 0.0)
+                records.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
 
     def chunk(self, account: str = "acme") -> Chunk:
         with self.api.store.read() as session:

@@ -28,6 +28,7 @@ from controller.snapshots.tables import ChunkRow
 from controller.store import Store, open_store
 from controller.transport.http import HttpSiteLink
 from tests.fake_agent import FakeAgent
+from tests.guarding import unguarded
 from tests.stores import a_store
 
 pytestmark = pytest.mark.stores
@@ -60,7 +61,9 @@ class Controller:
     def __init__(self, path: Path, agents: dict[str, Path]) -> None:
         self.store: Store = open_store(a_store(path))
         self.driver = Driver(
-            self.store, {site: HttpSiteLink(site, str(socket)) for site, socket in agents.items()}
+            self.store,
+            {site: HttpSiteLink(site, str(socket)) for site, socket in agents.items()},
+            guard=unguarded(),
         )
 
     def submit(self, change_set: ChangeSet) -> str:

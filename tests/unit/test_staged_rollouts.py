@@ -26,6 +26,7 @@ from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, C
 from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store, open_store
 from tests.fake_agent import FakeAgent, MemoryLink
+from tests.guarding import unguarded
 
 DEADLINE_S = 20.0
 SITES = ("s1", "s2", "s3", "s4")
@@ -78,7 +79,7 @@ class Controller:
 
     def __init__(self, store: Store, world: World, policy: Policy) -> None:
         self.store, self.world = store, world
-        self.driver = Driver(store, world.links, policy=policy, gatekeeper=world.observers)
+        self.driver = Driver(store, world.links, policy=policy, gatekeeper=world.observers, guard=unguarded())
         self.seen: list[tuple[str, str]] = []
 
     def submit(self, change_set: ChangeSet) -> str:

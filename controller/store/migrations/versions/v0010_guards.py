@@ -27,6 +27,7 @@ def upgrade() -> None:
         "freezes",
         sa.Column("id", ID, nullable=False),
         sa.Column("scope", sa.String(length=150), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
         sa.Column("owner", sa.String(length=100), nullable=False),
         sa.Column("account_id", ID, nullable=True),
         sa.Column("reason", sa.String(length=500), nullable=False),
@@ -81,7 +82,7 @@ def _holds() -> None:
         sa.Column("account_id", ID, nullable=False),
         sa.Column("actor", sa.String(length=100), nullable=False),
         sa.Column("checks", sa.JSON(), nullable=False),
-        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.String(length=2000), nullable=False),
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("decided", sa.String(length=10), nullable=True),
@@ -114,18 +115,14 @@ def _breaker() -> None:
         sa.Column("change_set_id", ID, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_effect_ledger"),
-        sa.UniqueConstraint("change_set_id", name="uq_effect_ledger_change_set_id"),
     )
     op.create_index("ix_effect_ledger_at", "effect_ledger", ["at"])
     op.create_table(
         "breaker_openings",
         sa.Column("seq", SEQ, autoincrement=True, nullable=False),
         sa.Column("scope", sa.String(length=150), nullable=False),
-        sa.Column("why", sa.String(length=2000), nullable=False),
         sa.Column("since", UtcDateTime(), nullable=False),
-        sa.Column("first_harm_at", UtcDateTime(), nullable=True),
-        sa.Column("change_set_id", ID, nullable=True),
-        sa.Column("reminded", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.Column("closed_by", sa.String(length=100), nullable=True),
         sa.Column("closed_why", sa.String(length=500), nullable=False),
@@ -140,11 +137,19 @@ def _breaker() -> None:
         sqlite_where=OPEN,
         postgresql_where=OPEN,
     )
+    op.create_index("ix_breaker_openings_closed", "breaker_openings", ["closed_at"])
+    op.create_table(
+        "breaker_excused",
+        sa.Column("scope", sa.String(length=150), nullable=False),
+        sa.Column("narrower", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name="pk_breaker_excused"),
+    )
 
 
 def downgrade() -> None:
     """Remove them."""
     op.drop_table("freezes")
+    op.drop_table("breaker_excused")
     op.drop_table("breaker_openings")
     op.drop_table("effect_ledger")
     op.drop_table("hold_waits")
