@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.rollout.course import Course, Rollout
+from controller.rollout.diagram import drawn
 from controller.rollout.events import (
     Aborted,
     BaselineLooked,
@@ -153,6 +155,11 @@ def test_every_rollout_state_knows_every_event(state: RolloutState, event: Progr
         assert event is Progress.UNBAKED, "nothing bakes whose gate has not passed"
     if state is RolloutState.PAUSED and after is not state:
         assert event in (Progress.RESUME, Progress.ABORT), "only somebody's wish moves what is paused"
+
+
+def test_the_page_shows_the_table_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rollouts.md").read_text()
+    assert drawn(page) == page, "draw it again: python -m controller.rollout.diagram"
 
 
 @given(WAVES, courses(), st.lists(EVENTS, max_size=60))
