@@ -17,6 +17,9 @@ from controller.snapshots.model import Chunk, SnapshotError
 DELETIONS = "/herald/v1/prefix_deletions"
 PURGES = "/herald/v1/prefix_purges"
 
+BROKEN = frozenset({"refused", "failed", "stopped", "interrupted", "lapsed"})
+"""Ends of a run after which nobody knows all that its task would do."""
+
 
 class Taken(msgspec.Struct, frozen=True, order=True):
     """One thing that would have been taken away; ``asked``: its owner had asked for that."""
@@ -103,7 +106,9 @@ def compare(
     before: Facts, after: Facts, runs: Sequence[Mapping[str, Any]], compiled: Compiled, sites: Sequence[str]
 ) -> Report:
     """Return what lies between two states of a copy; ``runs``: as the API shows the runs of tasks."""
-    problems: list[str] = []
+    problems = [
+        f"task {r['task']} ended as {r['state']}: {r['reason']}" for r in runs if r["state"] in BROKEN
+    ]
     known = {c.id for c in before.change_sets}
     new = [c for c in after.change_sets if c.id not in known]
     return Report(

@@ -13,7 +13,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from controller.errors import HeraldError
+
+if TYPE_CHECKING:
+    from controller.tasks.plan import Proposal
 
 
 class TaskError(HeraldError):
@@ -33,7 +38,12 @@ class PlanError(TaskError):
 
 
 class OutsideScopeError(TaskError):
-    """A task tried what its declaration does not foresee; the call never left the runner."""
+    """A task tried what its declaration does not foresee; the call never left the runner.
+
+    ``proposal``: the whole plan that it belongs to, so that it can be looked at; None for a read.
+    """
+
+    proposal: Proposal | None = None
 
 
 class CallRefusedError(TaskError):

@@ -34,7 +34,16 @@ async def foretell(task: Task, client: Foreteller, most: int) -> Proposal:
     """
     plan = await task.plan(TaskApi(client))
     _check(plan)
-    _within(task, plan, most)
+    try:
+        _within(task, plan, most)
+        return await _foretold(plan, client)
+    except OutsideScopeError as error:
+        refused = tuple(Foretold(s, None, str(error)) for s in plan.steps)
+        error.proposal = Proposal((), refused, plan.notes)
+        raise
+
+
+async def _foretold(plan: Plan, client: Foreteller) -> Proposal:
     can: list[Foretold] = []
     cannot: list[Foretold] = []
     for step in plan.steps:

@@ -231,6 +231,8 @@ class Runner:
         except TimeoutError:
             return Failed(f"it took more than {limit:g} s: what it did until then is in its calls")
         except OutsideScopeError as error:
+            if error.proposal is not None:
+                await asyncio.to_thread(self._keep, work.run_id, error.proposal)
             return Refused(f"outside the foreseen scope: {error}")
         except TaskStoppedError as error:
             return Stopped(str(error))

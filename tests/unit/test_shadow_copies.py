@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.shadow.copying import copy_store
+from controller.exports import export_lines
+from controller.shadow.copying import copy_export, copy_store
 from controller.shadow.errors import CopyError
 from controller.shadow.reading import read_facts
 from controller.shadow.requests import sign_requests_anew
@@ -33,8 +34,14 @@ def test_a_copy_has_what_can_be_taken_away_and_its_requests_are_signed_with_its_
         copy = tmp_path / "copy.db"
         copy_store(str(a_store(tmp_path / "herald.db")), copy)
         assert api.counts() == before
+        lines = tmp_path / "all.jsonl"
+        lines.write_bytes(b"".join(export_lines(api.store)))
+    copy_export(lines, tmp_path / "from-export.db")
+    facts, imported = (read_facts(f, datetime.now(UTC)) for f in (copy, tmp_path / "from-export.db"))
     assert copy.stat().st_mode & 0o777 == 0o600
-    facts = read_facts(copy, datetime.now(UTC))
+    assert (imported.prefixes, imported.bgp_prefixes, imported.bindings, imported.head) == (
+        facts.prefixes, facts.bgp_prefixes, facts.bindings, facts.head,
+    )  # fmt: skip
     assert {p.cidr: p.asked for p in facts.prefixes.values()} == {
         "192.0.2.0/24": False,
         "198.51.100.0/24": True,

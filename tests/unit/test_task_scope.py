@@ -115,6 +115,10 @@ def test_more_objects_than_foreseen_never_leave_and_what_nobody_asked_for_is_ref
     before = state_of(stage.api)
     run = crew.run("outage")
     assert run["state"] == "refused" and "at most 2 were foreseen" in run["reason"]
+    assert len(run["plan"]["left_out"][0]["step"]["objects"]) == 4, "what it meant to do can be looked at"
+    crew.policy = Policy(tasks=Tasks(most_a_run=3))
+    assert "the policy allows 3" in crew.run("wide")["reason"]
+    crew.policy = Policy()
     wide = crew.run("wide")  # the API stands behind the guard, and owners' requests behind the API
     assert wide["state"] == "failed" and "neither its owner nor two operators asked" in wide["reason"]
     assert len(wide["plan"]["left_out"][0]["step"]["objects"]) == 4
