@@ -221,7 +221,10 @@ class Runner:
         finally:
             self._end_token(task)
         if event is not None:
-            await asyncio.to_thread(self._step, run_id, event)
+            try:
+                await asyncio.to_thread(self._step, run_id, event)
+            except TaskStoppedError as error:  # it is somebody else's now: he says what becomes of it
+                log.warning("a run was taken away", task=task.name, run=run_id, reason=str(error))
 
     async def _try(self, work: _Work, limit: float) -> Event | None:
         """Return the event that ends the run early; None when it is where it should be."""
@@ -319,7 +322,10 @@ class Runner:
         """Advance a run that this runner may move: nobody else is at work on it."""
         if row.held_by not in (None, self._holder) and not isinstance(event, Crashed):
             raise TaskStoppedError("another controller is at work on the run")
-        run, commands = step(records.run_of(row), event)
+        before = records.run_of(row)
+        run, commands = step(before, event)
+        if run == before:
+            return commands
         records.save(row, run, self._now())
         if row.ended_at is not None:
             what = ("task_run", row.id)

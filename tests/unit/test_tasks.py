@@ -12,9 +12,11 @@ import pytest
 
 from controller.addressing.life_policy import LifePolicy
 from controller.addressing.life_tables import DeletionRow
+from controller.tasks import records
 from controller.tasks.api import DELETIONS, PREFIXES
 from controller.tasks.clean_up import CLEAN_UP
 from controller.tasks.removals_report import REMOVALS_REPORT
+from controller.tasks.tables import TaskRunRow
 from controller.tasks.token import token_id
 from tests.addressing_api import running_api
 from tests.removal import Cast, admit, cast
@@ -167,3 +169,21 @@ def test_a_run_whose_runner_died_is_interrupted_and_never_resumed(
     assert found["state"] == "interrupted" and "gone" in found["reason"]
     assert len([c for c in found["calls"] if c["method"] == "PATCH" and not c["dry_run"]]) == 1
     assert crew.run("describing")["state"] == "done", "the next run looks anew"
+
+
+@pytest.mark.parametrize("crew", [(describing("x"),)], indirect=True)
+def test_a_run_that_another_controller_took_over_makes_no_further_call(
+    stage: Cast, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.another("198.51.100.0/24")
+    answered = records.note_answer
+
+    def lose_the_lease(session: Any, run_id: str, number: int, **what: Any) -> None:
+        answered(session, run_id, number, **what)
+        if records.calls_of(session, run_id)[number - 1].target.endswith(stage.prefix):
+            session.query(TaskRunRow).filter_by(id=run_id).update({"held_by": "another"})
+
+    monkeypatch.setattr(records, "note_answer", lose_the_lease)
+    run = crew.run("describing")
+    assert run["state"] == "planning" and run["changed"] == [] and run["ended_at"] is None
+    assert [c["dry_run"] for c in run["calls"] if c["method"] == "PATCH"][-1] is True
