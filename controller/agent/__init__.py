@@ -4,7 +4,8 @@ A command: ``commands`` judges it (``envelope``) and notes what it would take aw
 (``standing``); ``journal`` puts it on disk (``journal_records``). Then ``guard`` says what may go now under
 the site's own ``policy`` (``policy_file``, ``key_file``, ``clock`` read what it needs), ``site`` gathers the
 facts (``site_state``, ``machines``, ``speaker_link``), ``reconcile`` makes the plan, and they carry it out;
-``forwarding`` leads traffic to the machines, ``report`` tells the controller. Pure: ``commands``,
-``envelope``, ``forwarding``, ``guard``, ``journal_records``, ``policy``, ``reconcile``, ``site_state``,
-``standing``. It may use ``safety``'s pure modules, and nothing of ``addressing``, ``rollout`` or ``store``.
+``forwarding`` leads traffic to the machines, ``report`` tells the controller. ``break_glass`` carries out
+what people sign (``override``). Pure: ``commands``, ``envelope``, ``forwarding``, ``guard``,
+``journal_records``, ``override``, ``policy``, ``reconcile``, ``site_state``, ``standing``. It may use the pure
+modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.
 """

@@ -10,12 +10,12 @@ from datetime import datetime
 import msgspec
 
 from controller.agent.envelope import outside_envelope, owners_of
-from controller.agent.journal_records import Applied, JournalState
+from controller.agent.journal_records import Applied, Confirmed, JournalState, PutBack
 from controller.agent.standing import Asked, Standing, read_intents, standing_after
 from controller.bgp import Prefix
 from controller.snapshots.model import Chunk, ChunkHash, DamagedChunkError, decode_chunk
 from controller.snapshots.projection import SiteState, project
-from controller.transport.messages import Command, Outcome, Receipt
+from controller.transport.messages import Command, Confirmation, Outcome, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,52 @@ def decide_all(
             if decision.chunk is not None:
                 owners |= owners_of([decision.chunk])
     return made
+
+
+def confirm(confirmation: Confirmation, state: JournalState) -> tuple[Receipt, Confirmed | None]:
+    """Return the receipt of a confirmation, and the record that must be on disk before it is given."""
+    account_id, current = confirmation.account_id, state.hash_of(confirmation.account_id)
+
+    def answer(outcome: Outcome, reason: str = "") -> Receipt:
+        return Receipt(state.site, confirmation.generation, outcome, reason, current)
+
+    if confirmation.site != state.site:
+        return answer("refused", f"this is site {state.site}, not {confirmation.site}"), None
+    if confirmation.fence < state.fence:
+        return answer("stale", f"fence {confirmation.fence} is below {state.fence}"), None
+    pending = state.unconfirmed.get(account_id)
+    if pending is None or pending.generation != confirmation.generation:
+        held = state.accounts.get(account_id)
+        if pending is None and held is not None and held.generation == confirmation.generation:
+            return answer("duplicate", "it is final, or was put back: see current_hash"), None
+        return answer("stale", "another command of this account came since"), None
+    return answer("accepted"), Confirmed(account_id, confirmation.generation)
+
+
+def put_back(
+    account_id: str, state: JournalState, chunks: Mapping[str, Chunk], around: Surroundings
+) -> PutBack:
+    """Return the record that puts back what nobody confirmed in time.
+
+    What that takes away stands like anything else: nobody asked for it but a clock.
+    """
+    pending = state.unconfirmed[account_id]
+    held = state.accounts[account_id]
+    now = chunks.get(account_id)
+    then = (
+        None
+        if pending.from_hash is None or pending.chunk is None
+        else decode_chunk(pending.chunk, pending.from_hash)
+    )
+    stands, _ = standing_after(
+        around.state_of(now, held.hash, state.site),
+        state.standing.get(account_id, Standing()),
+        around.state_of(then, pending.from_hash, state.site),
+        asked=Asked(account_id, state.site, "express"),
+        reach=around.reach,
+        sites={} if now is None else {b.cidr: b.sites for b in now.bgp_prefixes},
+    )
+    return PutBack(account_id, pending.generation, stands)
 
 
 def _with_standing(
@@ -166,6 +212,7 @@ def _accept(command: Command, chunk: Chunk | None) -> Decision:
         to_hash=command.to_hash,
         chunk=command.chunk if chunk is not None else None,
         fence=command.fence,
+        confirm_within_s=command.confirm_within_s,
     )
     receipt = Receipt(command.site, command.generation, "accepted", "", command.to_hash)
     return Decision(receipt, record, chunk)

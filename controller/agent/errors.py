@@ -5,7 +5,8 @@
     AgentError
     ├── JournalError           the journal cannot be read or written
     │   └── JournalDamagedError   a record before its end is damaged: the agent is quarantined
-    └── AgentRunningError      another agent holds this state directory
+    ├── AgentRunningError      another agent holds this state directory
+    └── OverrideRefusedError   an override or emergency that does nothing (controller.agent.override)
 """
 
 from __future__ import annotations

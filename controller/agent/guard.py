@@ -24,6 +24,7 @@ from controller.agent.policy import AgentPolicy
 from controller.agent.standing import OWN_BUDGET, Authority, Standing, StandingBinding, StandingRoute
 from controller.bgp import Prefix, Route
 from controller.safety.budget import Budget, Limit, Reading
+from controller.safety.effects import SUBTRACTIVE
 from controller.safety.keepers import is_keeper, keepers
 from controller.transport.messages import HeldEffect
 
@@ -152,6 +153,11 @@ def moot(standing: Mapping[str, Standing], desired: Collection[Route]) -> frozen
         for r in stands.routes
         if r.route in desired
     )
+
+
+def overridable(held: Iterable[HeldEffect]) -> tuple[HeldEffect, ...]:
+    """Return what of the held effects an override may let go: what takes away, and nothing that adds."""
+    return tuple(h for h in held if h.verb in SUBTRACTIVE)
 
 
 def change_hash(held: Iterable[HeldEffect]) -> str:

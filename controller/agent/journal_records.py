@@ -10,11 +10,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import msgspec
 
 from controller.agent.errors import JournalDamagedError
+from controller.agent.override import Announced
 from controller.agent.standing import SpentKey, Standing
 from controller.bgp import Prefix
 from controller.safety.budget import REMEMBERED_S, Budget, Spent
@@ -48,6 +50,7 @@ class Applied(msgspec.Struct, frozen=True, tag="applied"):
     stands: Standing = Standing()
     spent: dict[str, tuple[SpentKey, ...]] = {}
     fence: int = 0
+    confirm_within_s: float | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
@@ -67,6 +70,15 @@ class Settled(msgspec.Struct, frozen=True, tag="settled"):
     generation: int
 
 
+class Unconfirmed(msgspec.Struct, frozen=True):
+    """A command that is put back unless it is confirmed within ``within_s`` of the agent's own clock."""
+
+    generation: int
+    within_s: float
+    from_hash: ChunkHash | None
+    chunk: bytes | None
+
+
 class Charge(msgspec.Struct, frozen=True):
     """What one budget paid for, and its clock at that time (:class:`controller.safety.budget.Budget`)."""
 
@@ -84,6 +96,52 @@ class Released(msgspec.Struct, frozen=True, tag="released"):
     charges: dict[str, Charge]
 
 
+class Decided(msgspec.Struct, frozen=True, tag="decided"):
+    """What came of an override or emergency that somebody brought, carried out or refused; for the record.
+
+    ``at``: the wall clock, RFC 3339. ``text``: the SHA-256 of what was brought.
+    """
+
+    at: str
+    what: str
+    outcome: Literal["accepted", "refused"]
+    who: str
+    why: str
+    text: str
+
+
+class Overridden(msgspec.Struct, frozen=True, tag="overridden"):
+    """Held effects (account, prefix, verb) that an override let go; ``nonce``: what the next must name."""
+
+    effects: tuple[tuple[str, Prefix, str], ...]
+    nonce: str
+
+
+class Emerged(msgspec.Struct, frozen=True, tag="emerged"):
+    """An emergency that was carried out. ``used``: its nonce; ``charges`` as in :class:`Released`."""
+
+    used: str
+    withdrawn: tuple[Prefix, ...]
+    announced: tuple[Announced, ...]
+    lifted: tuple[Prefix, ...]
+    charges: dict[str, Charge]
+
+
+class Confirmed(msgspec.Struct, frozen=True, tag="confirmed"):
+    """The account's command of ``generation`` is final."""
+
+    account_id: str
+    generation: int
+
+
+class PutBack(msgspec.Struct, frozen=True, tag="put_back"):
+    """Nobody confirmed the account's command in time: it has what it had before; ``stands`` as above."""
+
+    account_id: str
+    generation: int
+    stands: Standing
+
+
 class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     """Compacted: budgets, used intents, and the routes that were let go and may still be out there."""
 
@@ -91,6 +149,14 @@ class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     spent: dict[str, tuple[SpentKey, ...]]
     going: tuple[tuple[Prefix, tuple[SiteBinding, ...]], ...]
     fence: int
+    serial: int = 0
+    nonce: str = ""
+    excepted: tuple[tuple[str, Prefix, str], ...] = ()
+    used: tuple[str, ...] = ()
+    withdrawn: tuple[Prefix, ...] = ()
+    announced: tuple[Announced, ...] = ()
+    unconfirmed: dict[str, Unconfirmed] = {}
+    decided: tuple[Decided, ...] = ()
 
 
 class Known(msgspec.Struct, frozen=True, tag="known"):
@@ -100,7 +166,23 @@ class Known(msgspec.Struct, frozen=True, tag="known"):
     clock: Budget
 
 
-Record = Opened | Applied | Kept | Settled | Released | Remembered | Known
+Record = (
+    Opened
+    | Applied
+    | Kept
+    | Settled
+    | Released
+    | Remembered
+    | Known
+    | Decided
+    | Overridden
+    | Emerged
+    | Confirmed
+    | PutBack
+)
+
+DECISIONS = 100
+"""Overrides and emergencies, carried out or refused, that are kept through compactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +202,9 @@ class JournalState:
 
     ``standing``: by account; ``going``: routes that were let go since the last release, with the bindings
     that they stand on; ``known``: the newest policy record. ``spent``: what of each intent was used, by
-    nonce, for ever: whatever clocks say, an intent takes a thing away once.
+    nonce, for ever: whatever clocks say, an intent takes a thing away once. ``serial``: how many records
+    there were; ``nonce``: what the next override must name; ``excepted``: effects that one let go; ``used``:
+    nonces of emergencies, which took ``withdrawn`` and announce ``emerged``; ``unconfirmed``: by account.
     """
 
     site: str = ""
@@ -134,39 +218,109 @@ class JournalState:
     budgets: dict[str, Budget] = field(default_factory=dict)
     fence: int = 0
     known: Known | None = None
+    serial: int = 0
+    nonce: str = ""
+    excepted: frozenset[tuple[str, Prefix, str]] = frozenset()
+    used: frozenset[str] = frozenset()
+    withdrawn: frozenset[Prefix] = frozenset()
+    emerged: dict[Prefix, Announced] = field(default_factory=dict)
+    unconfirmed: dict[str, Unconfirmed] = field(default_factory=dict)
+    decided: tuple[Decided, ...] = ()
 
     def apply(self, record: Record) -> None:
         """Add one record."""
+        self.serial += 1
         if isinstance(record, Opened):
             self.site, self.epoch = record.site, record.epoch
         elif isinstance(record, Applied):
-            before = self.accounts.get(record.account_id)
-            if before is not None and before.hash not in (None, record.to_hash) and before.chunk is not None:
-                assert before.hash is not None
-                self.left[before.hash] = (record.account_id, before.chunk)
-            self.accounts[record.account_id] = Held(
-                record.generation, record.rollout_id, record.from_hash, record.to_hash, record.chunk
-            )
-            self.generation = max(self.generation, record.generation)
-            self.fence = max(self.fence, record.fence)
-            for route in self.standing.get(record.account_id, Standing()).routes:
-                self._may_stand_on(route.prefix, route.needs)
-            self._stand(record.account_id, record.stands)
-            self._use(record.spent)
+            self._apply(record)
         elif isinstance(record, Kept):
             self.left[record.hash] = (record.account_id, record.chunk)
         elif isinstance(record, Released):
             self._release(record)
         elif isinstance(record, Remembered):
-            self.budgets, self.going = dict(record.budgets), dict(record.going)
-            self.fence = max(self.fence, record.fence)
-            self._use(record.spent)
-        elif isinstance(record, Known):
-            self.known = record
-        else:
+            self._remember(record)
+        elif isinstance(record, Settled):
             self.left.clear()
             self.going.clear()
             self.generation = max(self.generation, record.generation)
+        else:
+            self._note(record)
+
+    def _note(self, record: Known | Decided | Overridden | Emerged | Confirmed | PutBack) -> None:
+        if isinstance(record, Known):
+            self.known = record
+        elif isinstance(record, Decided):
+            self.decided = (*self.decided, record)[-DECISIONS:]
+        elif isinstance(record, Overridden):
+            self.excepted |= frozenset(record.effects)
+            self.nonce = record.nonce
+        elif isinstance(record, Emerged):
+            self.used |= {record.used}
+            self.withdrawn = (self.withdrawn | set(record.withdrawn)) - set(record.lifted)
+            self.emerged = {
+                prefix: one
+                for prefix, one in {**self.emerged, **{a.prefix: a for a in record.announced}}.items()
+                if prefix not in record.lifted
+            }
+            self._charge(record.charges)
+        elif isinstance(record, Confirmed):
+            pending = self.unconfirmed.get(record.account_id)
+            if pending is not None and pending.generation == record.generation:
+                del self.unconfirmed[record.account_id]
+        else:
+            self._put_back(record)
+
+    def _apply(self, record: Applied) -> None:
+        before = self.accounts.get(record.account_id)
+        self._leave(record.account_id, record.to_hash)
+        self.accounts[record.account_id] = Held(
+            record.generation, record.rollout_id, record.from_hash, record.to_hash, record.chunk
+        )
+        self.generation = max(self.generation, record.generation)
+        self.fence = max(self.fence, record.fence)
+        self._stand_anew(record.account_id, record.stands)
+        self._use(record.spent)
+        self.unconfirmed.pop(record.account_id, None)
+        if record.confirm_within_s is not None:
+            was = (None, None) if before is None else (before.hash, before.chunk)
+            self.unconfirmed[record.account_id] = Unconfirmed(
+                record.generation, record.confirm_within_s, *was
+            )
+
+    def _leave(self, account_id: str, to_hash: ChunkHash | None) -> None:
+        """Remember what the account has now among what it left."""
+        before = self.accounts.get(account_id)
+        if before is None or before.hash is None or before.chunk is None or before.hash == to_hash:
+            return
+        self.left[before.hash] = (account_id, before.chunk)
+
+    def _stand_anew(self, account_id: str, stands: Standing) -> None:
+        for route in self.standing.get(account_id, Standing()).routes:
+            self._may_stand_on(route.prefix, route.needs)
+        self._stand(account_id, stands)
+        self.excepted = frozenset(e for e in self.excepted if e[0] != account_id)
+
+    def _put_back(self, record: PutBack) -> None:
+        pending = self.unconfirmed.pop(record.account_id, None)
+        held = self.accounts.get(record.account_id)
+        if pending is None or held is None or pending.generation != record.generation:
+            return
+        self._leave(record.account_id, pending.from_hash)
+        self.accounts[record.account_id] = Held(
+            held.generation, held.rollout_id, held.hash, pending.from_hash, pending.chunk
+        )
+        self._stand_anew(record.account_id, record.stands)
+
+    def _remember(self, record: Remembered) -> None:
+        self.budgets, self.going = dict(record.budgets), dict(record.going)
+        self.fence = max(self.fence, record.fence)
+        self._use(record.spent)
+        self.serial = record.serial  # the last of a compacted journal: those before it say nothing new
+        self.nonce, self.excepted = record.nonce, frozenset(record.excepted)
+        self.used, self.withdrawn = frozenset(record.used), frozenset(record.withdrawn)
+        self.emerged = {a.prefix: a for a in record.announced}
+        self.unconfirmed, self.decided = dict(record.unconfirmed), record.decided
 
     def _stand(self, account_id: str, stands: Standing) -> None:
         if stands:
@@ -199,7 +353,11 @@ class JournalState:
                     tuple(b for b in stands.bindings if b.binding not in unbound),
                 ),
             )
-        for name, charge in record.charges.items():
+        self.excepted = frozenset(e for e in self.excepted if e[:2] not in gone)
+        self._charge(record.charges)
+
+    def _charge(self, charges: Mapping[str, Charge]) -> None:
+        for name, charge in charges.items():
             before = self.budgets.get(name, Budget())
             kept = tuple(s for s in before.spent if s.at_s > charge.passed_s - REMEMBERED_S)
             new = tuple(Spent(charge.passed_s, prefix) for prefix in charge.prefixes)
@@ -207,19 +365,10 @@ class JournalState:
 
     def copy(self) -> JournalState:
         """Return one that can be changed without changing this."""
-        return JournalState(
-            self.site,
-            self.epoch,
-            self.generation,
-            dict(self.accounts),
-            dict(self.left),
-            dict(self.standing),
-            dict(self.going),
-            dict(self.spent),
-            dict(self.budgets),
-            self.fence,
-            self.known,
-        )
+        other = replace(self)
+        for name in ("accounts", "left", "standing", "going", "spent", "budgets", "emerged", "unconfirmed"):
+            setattr(other, name, dict(getattr(self, name)))
+        return other
 
     def hash_of(self, account_id: str) -> ChunkHash | None:
         """Return the hash of what the account has here."""
@@ -237,8 +386,6 @@ class JournalState:
     def records(self) -> list[Record]:
         """Return the shortest journal that adds up to this state."""
         found: list[Record] = [Opened(self.site, self.epoch), Settled(self.generation)]
-        spent = {nonce: tuple(sorted(keys)) for nonce, keys in sorted(self.spent.items())}
-        found.append(Remembered(self.budgets, spent, tuple(sorted(self.going.items())), self.fence))
         if self.known is not None:
             found.append(self.known)
         found += [
@@ -254,6 +401,22 @@ class JournalState:
             for account, held in sorted(self.accounts.items())
         ]
         found += [Kept(account, hash_, chunk) for hash_, (account, chunk) in sorted(self.left.items())]
+        found.append(
+            Remembered(
+                self.budgets,
+                {nonce: tuple(sorted(keys)) for nonce, keys in sorted(self.spent.items())},
+                tuple(sorted(self.going.items())),
+                self.fence,
+                self.serial,
+                self.nonce,
+                tuple(sorted(self.excepted)),
+                tuple(sorted(self.used)),
+                tuple(sorted(self.withdrawn)),
+                tuple(one for _, one in sorted(self.emerged.items())),
+                self.unconfirmed,
+                self.decided,
+            )
+        )
         return found
 
 

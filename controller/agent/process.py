@@ -1,13 +1,17 @@
 """``herald agent``: one site's process; HTTP on a unix socket.
 
 ``POST /commands`` (list of Command → list of Receipt), ``GET /status?after=VERSION&wait=SECONDS``
-(SiteStatus), ``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached).
+(SiteStatus), ``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached),
+``POST /confirmations`` (Confirmation → Receipt). For people, with everything else gone: ``POST /overrides``
+and ``POST /emergencies`` (Brought → Done; 403 with the reason when refused), ``GET /overrides`` (what was
+brought).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -18,8 +22,9 @@ from starlette.routing import Route as HttpRoute
 
 from controller.agent.clock import reading
 from controller.agent.config import AgentConfig, read_agent_config
-from controller.agent.errors import JournalDamagedError
+from controller.agent.errors import JournalDamagedError, JournalError
 from controller.agent.journal import Journal
+from controller.agent.override import OverrideRefusedError
 from controller.agent.policy_file import read_policy
 from controller.agent.report import Report
 from controller.agent.site import Site, make_speaker
@@ -28,7 +33,7 @@ from controller.snapshots.model import DamagedChunkError
 from controller.speakers.protocol import SpeakerError
 from controller.transport.errors import TransportGarbledError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
-from controller.transport.messages import Command, Receipt, SiteStatus
+from controller.transport.messages import Brought, Command, Confirmation, Done, Receipt, SiteStatus
 
 LONGEST_WAIT_S = 60.0
 
@@ -92,10 +97,37 @@ def agent_app(site: Site) -> Starlette:
         except SpeakerError as error:
             return problem(503, str(error))
 
+    async def confirmations(request: Request) -> Response:
+        try:
+            given = await read_body(request, Confirmation)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        return json_response(site.confirm(given))
+
+    def bringing(do: Callable[[str], Done]) -> Callable[[Request], Awaitable[Response]]:
+        async def bring(request: Request) -> Response:
+            try:
+                return json_response(do((await read_body(request, Brought)).text))
+            except TransportGarbledError as error:
+                return problem(400, str(error))
+            except OverrideRefusedError as error:
+                return problem(403, str(error))
+            except JournalError as error:
+                return problem(503, str(error))
+
+        return bring
+
+    async def decided(_: Request) -> Response:
+        return json_response(site.decided())
+
     return Starlette(
         routes=[
             HttpRoute("/commands", commands, methods=["POST"]),
-            _status_route(site.report),
+            HttpRoute("/confirmations", confirmations, methods=["POST"]),
+            HttpRoute("/overrides", bringing(site.override), methods=["POST"]),
+            HttpRoute("/overrides", decided, methods=["GET"]),
+            HttpRoute("/emergencies", bringing(site.emergency), methods=["POST"]),
+            _status_route(site.report, site.heard_of_the_controller),
             HttpRoute("/adj-rib-out", adj_rib_out, methods=["GET"]),
         ]
     )
@@ -140,8 +172,10 @@ async def _serve_quarantined(
     await serve_app(app, socket=socket, ready=_ready, on_stop=report.wake)
 
 
-def _status_route(report: Report) -> HttpRoute:
+def _status_route(report: Report, heard: Callable[[], None] = lambda: None) -> HttpRoute:
     async def status(request: Request) -> Response:
+        if "wait" in request.query_params:  # only the controller waits; a person who looks is not it
+            heard()
         try:
             after = int(request.query_params.get("after", "-1"))
             wait_s = float(request.query_params.get("wait", "0"))

@@ -43,6 +43,7 @@ class Facts:
     acknowledged, None while it is not attached; ``in_flight``: what it is being given now, empty when it is
     not; ``refused``: routes that it said no to. ``kept``: those of the desired bindings that only the guard
     still holds: a route that stands on one must be remembered to, for when it is let go.
+    ``taken``: prefixes that emergencies took off, or announced for a time, at this site.
     """
 
     desired: SiteState
@@ -53,6 +54,7 @@ class Facts:
     machines: tuple[MachineFacts, ...]
     policy: AgentPolicy = FLOOR
     kept: frozenset[SiteBinding] = frozenset()
+    taken: frozenset[Prefix] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _routes(facts: Facts) -> tuple[frozenset[Route] | None, list[Waiting]]:
     for prefix, route in sorted(now.items()):
         if prefix in desired:
             continue
-        if prefix in once:
+        if prefix in once or prefix in facts.taken:
             waiting.append(Waiting(prefix, "it is being withdrawn"))
         else:
             wanted.add(route)

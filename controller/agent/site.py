@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
+from controller.agent.break_glass import BreakGlass
 from controller.agent.clock import reading, wall_clock
-from controller.agent.commands import Surroundings, decide_all
+from controller.agent.commands import Surroundings, confirm, decide_all, put_back
 from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
 from controller.agent.guard import Guarded, judge, moot, released, unreleased
 from controller.agent.journal import Journal
-from controller.agent.journal_records import Settled
+from controller.agent.journal_records import Decided, Settled
 from controller.agent.key_file import KeyFile
 from controller.agent.machines import MachineTracker
+from controller.agent.override import with_emergencies
 from controller.agent.policy import FLOOR, AgentPolicy
 from controller.agent.reconcile import Facts, Plan, reconcile
 from controller.agent.report import Report
 from controller.agent.site_state import Projections
 from controller.agent.speaker_link import SpeakerLink
 from controller.agent.standing import effective, kept_bindings
+from controller.bgp import Prefix
 from controller.machine.errors import KernelRoutesError
 from controller.machine.kernel_routes import set_routes
 from controller.machine.routes import FORWARD_PROTOCOL, KernelRoute
@@ -37,9 +42,20 @@ from controller.observe.rib import RibRow
 from controller.speakers.bird import BirdSpeaker
 from controller.speakers.exabgp import ExabgpSpeaker
 from controller.speakers.protocol import Speaker
-from controller.transport.messages import Command, Receipt, SiteStatus, Waiting
+from controller.transport.messages import (
+    Command,
+    Confirmation,
+    Done,
+    HeldEffect,
+    Receipt,
+    SiteStatus,
+    Waiting,
+)
 
 FORWARD_RETRY_S = 1.0
+
+CUT_OFF_AGAIN_S = 3600.0
+"""Once a site is cut off, it looks at its state again so often."""
 
 SAID_AT_ONCE = 20
 """Held effects that the log names when what is held has changed; the report has all of them."""
@@ -71,6 +87,10 @@ class Site:
         self._forward: frozenset[KernelRoute] | None = None
         self._forward_work = asyncio.Event()
         self._later: asyncio.TimerHandle | None = None
+        self._confirm_by: dict[str, tuple[int, float]] = {}
+        self._heard_at = reading()
+        self._taken: frozenset[Prefix] = journal.state.withdrawn | journal.state.emerged.keys()
+        self._glass = BreakGlass(journal, config, self._keys)
         self._ruling = judge(self._guarded())
         plan = reconcile(self._facts())
         self.report = Report(self._status(plan), first_version)
@@ -88,15 +108,8 @@ class Site:
     def commands(self, commands: Sequence[Command]) -> list[Receipt]:
         """Judge commands in order; those that are ``accepted`` are on disk. Blocks for one sync."""
         state = self._journal.state
-        around = Surroundings(
-            reach=self._speaker.reach,
-            intent_keys=self._keys.keys().intents,
-            now=wall_clock(),
-            skew_s=self._policy.clock_skew_s,
-            local_as=self._config.local_as,
-            project=self._projections.of_chunk,
-        )
-        decisions = decide_all(commands, state, self._projections.chunks(state), around)
+        self._heard_at = reading()
+        decisions = decide_all(commands, state, self._projections.chunks(state), self._around())
         records = [d.record for d in decisions if d.record is not None]
         receipts = [d.receipt for d in decisions]
         if records:
@@ -123,6 +136,76 @@ class Site:
             )
         return receipts
 
+    def confirm(self, confirmation: Confirmation) -> Receipt:
+        """Make a command final; ``accepted`` once that is on disk."""
+        self._heard_at = reading()
+        receipt, record = confirm(confirmation, self._journal.state)
+        if record is not None:
+            try:
+                self._journal.append(record)
+            except JournalError as error:
+                return msgspec.structs.replace(receipt, outcome="refused", reason=str(error))
+            self._wake.set()
+        return receipt
+
+    def override(self, text: str) -> Done:
+        """Let go what is held; raises OverrideRefusedError and JournalError."""
+        said = self._glass.override(text, self._ruling.held, self._policy)
+        self._wake.set()
+        return Done(tuple(said), self._journal.state.nonce)
+
+    def emergency(self, text: str) -> Done:
+        """Carry out an emergency; raises OverrideRefusedError and JournalError."""
+        state = self._journal.state
+        said = self._glass.emergency(
+            text,
+            self._policy,
+            reach=self._speaker.reach,
+            desired=self._projections.desired(state),
+            chunk_of=self._projections.chunks(state).get,
+        )
+        self._taken |= state.withdrawn | state.emerged.keys()
+        for machine in self._machines:
+            machine.refresh()
+        self._wake.set()
+        return Done(tuple(said), state.nonce)
+
+    def decided(self) -> list[Decided]:
+        """Return the newest overrides and emergencies that were carried out or refused here, oldest first."""
+        return list(self._journal.state.decided)
+
+    def _around(self) -> Surroundings:
+        return Surroundings(
+            reach=self._speaker.reach,
+            intent_keys=self._keys.keys().intents,
+            now=wall_clock(),
+            skew_s=self._policy.clock_skew_s,
+            local_as=self._config.local_as,
+            project=self._projections.of_chunk,
+        )
+
+    def _put_back_late(self) -> None:
+        """Put back each command that nobody confirmed within its time; what that takes away is held."""
+        state, now = self._journal.state, time.monotonic()
+        self._confirm_by = {
+            account_id: self._confirm_by.get(account_id, (0, 0.0))
+            if self._confirm_by.get(account_id, (0, 0.0))[0] == pending.generation
+            else (pending.generation, now + pending.within_s)
+            for account_id, pending in state.unconfirmed.items()
+        }
+        for account_id, (generation, deadline) in list(self._confirm_by.items()):
+            if deadline > now:
+                continue
+            try:
+                self._journal.append(
+                    put_back(account_id, state, self._projections.chunks(state), self._around())
+                )
+            except JournalError as error:
+                log.warning("not put back: it cannot be journalled", reason=str(error))
+                continue
+            del self._confirm_by[account_id]
+            log.warning("put back: nobody confirmed it", account=account_id, generation=generation)
+
     def _unwritten(self, command: Command, why: str) -> Receipt:
         current = self._journal.state.hash_of(command.account_id)
         return Receipt(command.site, command.generation, "refused", why, current)
@@ -139,6 +222,7 @@ class Site:
     async def _reconcile(self) -> None:
         while True:
             self._wake.clear()
+            self._put_back_late()
             self._let_go()
             self._carry_out(reconcile(self._facts()))
             await self._wake.wait()
@@ -156,8 +240,10 @@ class Site:
             except JournalError as error:
                 log.warning("not let go: it cannot be journalled", reason=str(error))
                 ruling = unreleased(ruling, str(error))
-        if ruling.wait_s is not None:
-            self._later = asyncio.get_running_loop().call_later(ruling.wait_s + 0.01, self._wake.set)
+        waits = [] if ruling.wait_s is None else [ruling.wait_s]
+        waits += [deadline - time.monotonic() for _, deadline in self._confirm_by.values()]
+        waits.append(self._cut_off_in_s())
+        self._later = asyncio.get_running_loop().call_later(max(0.0, min(waits)) + 0.01, self._wake.set)
         if ruling.held != self._ruling.held:
             for held in ruling.held[:SAID_AT_ONCE]:
                 log.warning("held", prefix=held.prefix, verb=held.verb, check=held.check, reason=held.reason)
@@ -209,6 +295,7 @@ class Site:
             state.standing,
             state.budgets,
             reading(),
+            excepted=state.excepted,
             moot=moot(state.standing, self._projections.desired(state).routes) if state.standing else (),
         )
 
@@ -217,7 +304,8 @@ class Site:
         desired = self._projections.desired(state)
         effectively = effective(desired, state.standing.values())
         return Facts(
-            desired=effectively,
+            desired=with_emergencies(effectively, state.withdrawn, state.emerged),
+            taken=self._taken,
             kept=kept_bindings(desired, effectively),
             left=self._projections.left(self._journal.state),
             announced=self._speaker.announced,
@@ -228,20 +316,57 @@ class Site:
         )
 
     def _status(self, plan: Plan) -> SiteStatus:
-        state, held = self._journal.state, self._ruling.held
+        state = self._journal.state
+        held = (*self._ruling.held, *self._taken_off())
         return SiteStatus(
             site=state.site,
             version=0,
             generation=state.generation,
             epoch=state.epoch,
             accounts={account: hash_ for account, (hash_, _) in sorted(state.chunk_bytes().items())},
-            settled=plan.settled and not self._ruling.held,
+            settled=plan.settled,
             speaker=self._speaker.speaker.name,
             speaker_up=self._speaker.announced is not None,
             sent={r.prefix: r.as_path for r in sorted(self._speaker.announced or ())},
             machines=tuple(m.status() for m in self._machines),
             waiting=(*plan.waiting, *(Waiting(h.prefix, f"held: {h.check}: {h.reason}") for h in held)),
             held=held,
+            unconfirmed={account_id: p.generation for account_id, p in sorted(state.unconfirmed.items())},
+            nonce=state.nonce,
+            cut_off=self._cut_off(),
+        )
+
+    def _taken_off(self) -> list[HeldEffect]:
+        """Return what the journal asks for and an emergency took off here."""
+        state = self._journal.state
+        if not state.withdrawn:
+            return []
+        reason = "an emergency took it off at this site: it comes back when one lifts that"
+        return [
+            HeldEffect(account_id, bgp.cidr, "announce", "emergency", reason)
+            for account_id, chunk in sorted(self._projections.chunks(state).items())
+            for bgp in chunk.bgp_prefixes
+            if bgp.cidr in state.withdrawn and bgp.advertised
+        ]
+
+    def heard_of_the_controller(self) -> None:
+        """Note that somebody asked for the status: the site is not cut off."""
+        was_cut_off = bool(self._cut_off())
+        self._heard_at = reading()
+        if was_cut_off:
+            self._wake.set()
+
+    def _cut_off_in_s(self) -> float:
+        silent_s = reading().monotonic_s - self._heard_at.monotonic_s
+        left = self._policy.unconfirmed_after_s - silent_s
+        return left if left > 0 else CUT_OFF_AGAIN_S
+
+    def _cut_off(self) -> str:
+        if reading().monotonic_s - self._heard_at.monotonic_s < self._policy.unconfirmed_after_s:
+            return ""
+        return (
+            f"unconfirmed: no word of the controller for {self._policy.unconfirmed_after_s:g} s or more; the "
+            "site goes on as it is, and no transfer or unbinding is complete until it is heard again"
         )
 
 

@@ -67,6 +67,7 @@ class Inventory(msgspec.Struct, frozen=True):
     """All that can be observed in one running lab (or network).
 
     ``api_token``: the operator's. ``owners``: of each account that the lab onboarded.
+    ``break_glass_key``: the file of the key that signs overrides.
     """
 
     lab: str
@@ -80,6 +81,7 @@ class Inventory(msgspec.Struct, frozen=True):
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
     owners: tuple[Owner, ...] = ()
+    break_glass_key: str = ""
 
     def node(self, name: str) -> Node:
         """Return the node called ``name``; raises :class:`InventoryError` that lists the names there are."""

@@ -128,15 +128,15 @@ def judge(
 
 def _standing(status: SiteStatus, account_id: str, changed: Footprint) -> tuple[SiteEvent, str]:
     """Tell how far a journalled change is; other accounts' troubles at the site are not its own."""
-    if status.settled:
-        return SiteEvent.SETTLED, ""
     mine = {prefix for prefix, _ in changed.bgp}
-    why = [f"{w.prefix}: {w.reason}" for w in status.waiting if w.prefix in mine]
-    why += [
+    held = [
         f"{h.prefix}: held: {h.check}: {h.reason}"
         for h in status.held
-        if h.account_id == account_id and changed.bindings and h.prefix not in mine
+        if h.account_id == account_id and (changed.bindings or h.prefix in mine)
     ]
+    if status.settled and not held:
+        return SiteEvent.SETTLED, ""
+    why = held or [f"{w.prefix}: {w.reason}" for w in status.waiting if w.prefix in mine]
     if why:
         return SiteEvent.HELD_UP, "; ".join(why[:5]) + (f"; and {len(why) - 5} more" if len(why) > 5 else "")
     if mine and not status.speaker_up:

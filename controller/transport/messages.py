@@ -81,7 +81,10 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class HeldEffect(msgspec.Struct, frozen=True):
-    """Something that the journal asks to take away, and that the guard does not let go."""
+    """Something that the journal asks for, and that the guard does not let happen.
+
+    Mostly what would be taken away; with the verb ``announce`` what must not go out.
+    """
 
     account_id: str
     prefix: Prefix
@@ -93,12 +96,13 @@ class HeldEffect(msgspec.Struct, frozen=True):
 class SiteStatus(msgspec.Struct, frozen=True):
     """A site's report. ``version`` rises with each change of anything in it.
 
-    ``accounts``: what the journal holds; ``settled``: speaker and machines have all of it; ``sent``: the
+    ``accounts``: what the journal holds; ``settled``: speaker and machines have all of it that the guard
+    allows; ``sent``: the
     prefixes that the speaker was given, each with the AS path on the wire. ``fault``: why the agent is
     quarantined (it touches nothing and takes no commands); empty when it is not. ``held``: subtractive
     effects that the agent's own guard holds back, with the check that does. ``unconfirmed``: accounts whose
     newest command awaits its confirmation, by generation. ``nonce``: what an override must name; new after
-    each.
+    each. ``cut_off``: why the site is to be taken for cut off; empty while the controller talks to it.
     """
 
     site: str
@@ -116,6 +120,20 @@ class SiteStatus(msgspec.Struct, frozen=True):
     held: tuple[HeldEffect, ...] = ()
     unconfirmed: dict[str, int] = {}
     nonce: str = ""
+    cut_off: str = ""
+
+
+class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A signed record that a person brings to a site: an override, an emergency, a statement."""
+
+    text: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What came of it, in words; ``nonce``: what the next override must name."""
+
+    done: tuple[str, ...]
+    nonce: str
 
 
 class BindingItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

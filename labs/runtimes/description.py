@@ -49,6 +49,7 @@ def inventory_of(
         capture_socket=str(paths.capture),
         nodes=tuple(_node(nodes[n.name], topology.links, paths) for n in topology.nodes),
         sites=sites_of(topology, paths),
+        break_glass_key=str(paths.state("guard") / "overrides.key"),
         owners=tuple(Owner(account, held) for account, held in sorted(owner_tokens.items())),
     )
 

@@ -31,6 +31,7 @@ GROUPS = (
     ("snapshots", "What production was to be, when, by whom and why: list, show, diff, check, collect."),
     ("rollbacks", "What was rolled back, and how far it is: list, show (herald rollback does it)."),
     ("pins", "Accounts that were rolled back, and what is to be decided: list, show, decide."),
+    ("site", "One site by its agent's own socket, with everything else gone: show, override, withdraw, …"),
     ("store", "The store: status, copies, exports, checks."),
 )
 """Name and help; the module is the name with underscores."""
