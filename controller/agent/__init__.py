@@ -6,6 +6,6 @@ the site's own ``policy`` (``policy_file``, ``key_file``, ``clock`` read what it
 facts (``site_state``, ``machines``, ``speaker_link``), ``reconcile`` makes the plan, and they carry it out;
 ``forwarding`` leads traffic to the machines, ``report`` tells the controller. ``break_glass`` carries out
 what people sign (``override``). Pure: ``commands``, ``envelope``, ``forwarding``, ``guard``,
-``journal_records``, ``override``, ``policy``, ``reconcile``, ``site_state``, ``standing``. It may use the pure
-modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.
+``journal_records``, ``override``, ``policy``, ``reconcile``, ``site_state``, ``standing``. It may use
+pure modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.
 """
