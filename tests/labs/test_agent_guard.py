@@ -122,7 +122,9 @@ def test_an_override_works_with_all_else_gone(lab: LiveLab, tmp_path: Path) -> N
     agent = socket_of(lab, "site1")
     refuse_what_is_no_override(lab, agent, tmp_path)
     key = lab.inventory.break_glass_key
-    text, _ = herald("site", "sign-override", "--agent", agent, "--key", key, "--who", "ann", "--why", "test")
+    text, _ = herald(
+        "site", "sign-override", "--agent", agent, "--key", key, "--who", "ann", "--reason", "test"
+    )
     file = tmp_path / "override"
     file.write_text(text)
     began = time.monotonic()
@@ -137,7 +139,7 @@ def test_an_override_works_with_all_else_gone(lab: LiveLab, tmp_path: Path) -> N
     assert outcomes == ["refused"] * 3 + ["accepted", "refused"]
 
     began = time.monotonic()
-    words = ("--agent", agent, "--key", key, "--who", "ann", "--why", "test")
+    words = ("--agent", agent, "--key", key, "--who", "ann", "--reason", "test")
     herald("site", "withdraw", THIRD, *words)
     lab.wait_until(lambda: not from_site1(lab, THIRD), what="t-bird to lose what the emergency withdrew")
     print(f"emergency withdrawal to peer's RIB: {time.monotonic() - began:.3f} s")

@@ -20,7 +20,7 @@ import typer
 from controller.cli.answers import Card, Column, Rows
 from controller.cli.errors import CliError
 from controller.cli.frame import Commands, HeraldCommand
-from controller.cli.options import Json, Lab
+from controller.cli.options import DryRun, Json, Lab
 
 if TYPE_CHECKING:
     from controller.observe.inventory import Inventory
@@ -35,7 +35,7 @@ Key = Annotated[
     typer.Option("--key", metavar="FILE", help="The break-glass key (base64); a lab's if left out."),
 ]
 Who = Annotated[str, typer.Option("--who", metavar="NAME", help="Who does it: kept in the site's journal.")]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why: kept in the site's journal.")]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: kept in the site's journal.")]
 Minutes = Annotated[float, typer.Option("--minutes", min=0.1, help="How long the record may be brought.")]
 Cidrs = Annotated[list[str], typer.Argument(metavar="CIDR…", help="Prefixes such as 192.0.2.0/24.")]
 RecordFile = Annotated[str, typer.Argument(metavar="FILE", help="A file with the record; - for a pipe.")]
@@ -98,7 +98,7 @@ def decisions(*, agent: Agent = None, site: SiteName = None, lab: Lab = None, as
 def sign_override(
     *,
     who: Who,
-    why: Why,
+    reason: Why,
     key: Key = None,
     minutes: Minutes = 15.0,
     agent: Agent = None,
@@ -110,7 +110,7 @@ def sign_override(
 
     \b
     Examples:
-      herald site sign-override --agent ams.sock --key glass.key --who ann --why "ticket 7" > override
+      herald site sign-override --agent ams.sock --key glass.key --who ann --reason "ticket 7"
     """
     from controller.agent import override as records  # noqa: PLC0415
     from controller.agent.guard import change_hash, overridable  # noqa: PLC0415 (quick `herald --help`)
@@ -120,7 +120,7 @@ def sign_override(
     if not due:
         raise CliError(f"site {status.site} holds nothing back that an override could let go")
     expires_at = datetime.now(UTC) + timedelta(minutes=minutes)
-    record = records.Override(status.site, change_hash(due), status.nonce, expires_at, who, why)
+    record = records.Override(status.site, change_hash(due), status.nonce, expires_at, who, reason)
     _print_record(
         records.sign_override(record, _key(key, lab)), as_json, {"change": record.change, "lets_go": len(due)}
     )
@@ -146,7 +146,7 @@ def sign_emergency(
     *,
     site: Annotated[str, typer.Option("--site", metavar="SITE", help="The site that it is for.")],
     who: Who,
-    why: Why,
+    reason: Why,
     account: Annotated[str, typer.Option("--account", help="announce: whose prefixes they are.")] = "",
     asn: Annotated[int | None, typer.Option("--asn", help="announce: their origin.")] = None,
     key: Key = None,
@@ -158,11 +158,11 @@ def sign_emergency(
 
     \b
     Examples:
-      herald site sign-emergency withdraw 192.0.2.0/24 --site ams --key glass.key --who ann --why attack
-      herald site sign-emergency announce 192.0.2.0/25 --site ams --account acme --who ann --why hijack
+      herald site sign-emergency withdraw 192.0.2.0/24 --site ams --key glass.key --who ann --reason attack
+      herald site sign-emergency announce 192.0.2.0/25 --site ams --account acme --who ann --reason hijack
     """
     text = _emergency(
-        action, cidrs, site, said=(who, why), whose=(account, asn), key=_key(key, lab), minutes=minutes
+        action, cidrs, site, said=(who, reason), whose=(account, asn), key=_key(key, lab), minutes=minutes
     )
     _print_record(text, as_json, {"action": action, "site": site})
 
@@ -185,25 +185,31 @@ def _now(action: Action, what: str) -> None:
         cidrs: Cidrs,
         *,
         who: Who,
-        why: Why,
+        reason: Why,
         account: Annotated[str, typer.Option("--account", help="announce: whose prefixes they are.")] = "",
         asn: Annotated[int | None, typer.Option("--asn", help="announce: their origin.")] = None,
         key: Key = None,
         agent: Agent = None,
         site: SiteName = None,
         lab: Lab = None,
+        dry_run: DryRun = False,
         as_json: Json = False,
     ) -> None:
         socket = _agent(agent, site, lab)
-        name = _status(socket).site
-        text = _emergency(action, cidrs, name, said=(who, why), whose=(account, asn), key=_key(key, lab))
+        status = _status(socket)
+        name = status.site
+        text = _emergency(action, cidrs, name, said=(who, reason), whose=(account, asn), key=_key(key, lab))
+        if dry_run:
+            sent = sorted(cidr for cidr in cidrs if cidr in status.sent)
+            _print_record(text, as_json, {"action": action, "site": name, "announced_now": sent})
+            return
         _bring(socket, "/emergencies", text, as_json)
 
     command.__doc__ = f"""{what}
 
     \b
     Examples:
-      herald site {action} 192.0.2.0/24 --agent /run/herald/ams.sock --key glass.key --who ann --why ticket-7
+      herald site {action} 192.0.2.0/24 --agent /run/ams.sock --key glass.key --who ann --reason ticket-7
     """
     command.__name__ = action
     app.app.command(action, cls=HeraldCommand)(command)
