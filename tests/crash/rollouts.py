@@ -1,8 +1,8 @@
-"""The roll-outs' process, killed by SIGKILL at each named step: each end is that of the law.
+"""``herald serve``, killed by SIGKILL at each named step of a staged roll-out: each end is that of the law.
 
 Two scenarios: a staged withdrawal that passes (two canaries, then the others), and one that a site of the
 second wave refuses, so that what was reached goes back. The agents are in this process, over sockets; the
-driver is a process of its own on a store on disk. It is killed at its n-th passing of a place
+server is a process of its own on a store on disk. It is killed at its n-th passing of a place
 (``rollout/crash_points.py``), started again, and then compared with the law: everywhere or nowhere, no
 generation twice or falling, nothing else touched, nothing left that waits for a confirmation.
 """
@@ -15,7 +15,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from controller.bgp import Prefix
 from controller.rollout import reports
 from controller.rollout.crash_points import NAMES
 from controller.rollout.driver import Driver
-from controller.safety.policy import Gates, Policy, Waves
 from controller.snapshots import outbox
 from controller.snapshots.model import (
     BgpPrefixObject,
@@ -39,15 +37,25 @@ from controller.snapshots.model import (
     decode_chunk,
 )
 from controller.store import open_store
-from controller.transport.http import HttpSiteLink
 from controller.transport.messages import Command, Receipt
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
+from tests.serve_process import serve_command
 
 SITES = ("s1", "s2", "s3", "s4")
 SCENARIOS = ("passes", "refused")
 WHOLE, STAYS, GOES = Prefix("198.18.0.0/23"), Prefix("198.18.0.0/24"), Prefix("198.18.1.0/24")
-POLICY = Policy(waves=Waves(bake_s=0.2), gates=Gates(wait_s=20.0))
+POLICY = """
+[guards]
+intents = false
+breaker = false
+last_site = false
+[waves]
+bake_s = 0.2
+[gates]
+wait_s = 20.0
+"""
+"""What the server is given: nobody has to have asked, and bakes are short."""
 PATIENCE_S = 60.0
 STATES = {"passes": "done", "refused": "reverted"}
 
@@ -96,26 +104,6 @@ def change(id_: str, *changes: Change, lane: str | None = None) -> ChangeSet:
     return ChangeSet(id_, "acme", "customer:t1", "why", "2026-01-01T00:00:00Z", changes, lane=lane)
 
 
-async def serve(folder: Path) -> None:
-    """Be the roll-outs' process until SIGTERM."""
-    store = open_store(folder / "herald.db")
-    driver = Driver(
-        store,
-        {s: HttpSiteLink(s, str(folder / f"{s}.sock")) for s in SITES},
-        policy=POLICY,
-        guard=unguarded(),
-    )
-    await driver.start()
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    running = asyncio.create_task(driver.run())
-    await stop.wait()
-    running.cancel()
-    await asyncio.wait([running])
-    await driver.close()
-    store.close()
-
-
 @dataclass
 class Case:
     """One scenario in a folder of its own."""
@@ -125,11 +113,13 @@ class Case:
 
     def __post_init__(self) -> None:
         self.shared = Shared(self.scenario == "refused")
+        self.store = self.folder / "state" / "herald.db"
+        (self.folder / "policy.toml").write_text(POLICY)
         self.agents = [Agent(s, self.folder / f"{s}.sock", self.shared) for s in SITES]
 
     async def prepare(self) -> None:
         """Announce both, and queue the staged withdrawal of one."""
-        store = open_store(self.folder / "herald.db")
+        store = open_store(self.store)
         onboarded = (
             Change(prefix=PrefixObject("p", WHOLE, None)),
             Change(binding=BindingObject("b", "p", WHOLE, "cdn")),
@@ -138,7 +128,7 @@ class Case:
         )
         with store.write() as session:
             outbox.append(session, change("cs1", *onboarded))
-        driver = Driver(store, {a.site: MemoryLink(a) for a in self.agents}, policy=POLICY, guard=unguarded())
+        driver = Driver(store, {a.site: MemoryLink(a) for a in self.agents}, guard=unguarded())
         await driver.start()
         running = asyncio.create_task(driver.run())
         await self._until(lambda: self._states()[:1] == ["done"])
@@ -151,7 +141,7 @@ class Case:
 
     def _states(self) -> list[str]:
         """The roll-outs' states, oldest first; without a process they are read from the store."""
-        store = open_store(self.folder / "herald.db")
+        store = open_store(self.store)
         try:
             with store.read() as session:
                 return [r.state for r in reports.rollouts(session, None, 100)[::-1]]
@@ -166,7 +156,7 @@ class Case:
             await asyncio.sleep(0.05)
 
     def _log(self) -> str:
-        log = self.folder / "driver.log"
+        log = self.folder / "serve.log"
         return log.read_text()[-6000:] if log.exists() else ""
 
     async def life(self, crash_at: str | None) -> bool:
@@ -174,9 +164,10 @@ class Case:
         environment = {k: v for k, v in os.environ.items() if k != "HERALD_CRASH_AT"}
         if crash_at is not None:
             environment["HERALD_CRASH_AT"] = crash_at
-        with (self.folder / "driver.log").open("ab") as log:
+        sites = [word for a in self.agents for word in ("--site", f"{a.site}={a.socket}")]
+        with (self.folder / "serve.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.crash.rollouts", "--serve", str(self.folder),
+                *serve_command(self.folder, "--policy", str(self.folder / "policy.toml"), *sites),
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
         ended = asyncio.create_task(process.wait())
@@ -223,7 +214,8 @@ async def run_case(empty: Path, scenario: str, point: str, times: int) -> bool:
     """Play one scenario with one crash; tell whether the place was passed so often at all."""
     with tempfile.TemporaryDirectory(prefix="c-") as name:
         folder = Path(name)
-        shutil.copy(empty, folder / "herald.db")
+        (folder / "state").mkdir()
+        shutil.copy(empty, folder / "state" / "herald.db")
         case = Case(folder, scenario)
         await asyncio.gather(*(a.up() for a in case.agents))
         try:
@@ -239,14 +231,10 @@ async def run_case(empty: Path, scenario: str, point: str, times: int) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--point", action="append", choices=NAMES)
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--times", type=int, default=4, help="passings of each place at most (4)")
     given = parser.parse_args()
-    if given.serve is not None:
-        asyncio.run(serve(given.serve))
-        return
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     crashes = 0
     with tempfile.TemporaryDirectory() as name:

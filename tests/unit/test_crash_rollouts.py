@@ -1,4 +1,4 @@
-"""A short tier of ``scripts/crash-rollouts``: the roll-outs' process killed at named steps."""
+"""A short tier of ``scripts/crash-rollouts``: ``herald serve`` killed at named steps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ ROOT = Path(__file__).resolve().parents[2] / "controller"
     ("scenario", "point", "times"),
     [
         ("passes", "deliver-written", 2),
-        ("passes", "gate-answered", 1),
-        ("passes", "confirm-written", 1),
         ("refused", "revert-written", 1),
         ("refused", "command-received", 4),
     ],
