@@ -5,7 +5,7 @@ Counted cumulatively, with all that the ledger holds: a change that is split cou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from controller.safety.candidate import SPECIAL, Candidate
 from controller.safety.policy import Window
@@ -18,6 +18,7 @@ from controller.safety.windows import (
     account_scope,
     actor_scope,
     class_scope,
+    floor_of,
     lane_scope,
     limits,
     too_many,
@@ -72,14 +73,14 @@ def _over(candidate: Candidate, adding: Iterable[Entry], check: str, scope: str)
         return
     counts = context.ledger.counts(scope, context.now, adding)
     for window in limits(context.policy, scope):
-        count, total = counts.get(window.seconds, 0), _total(candidate, scope, counts, window)
-        if too_many(count, window, total, context.policy.breaker.floor):
+        count, total = counts.get(window.seconds, 0), _total(candidate, scope)
+        if too_many(count, window, total, floor_of(context.policy, scope)):
             first = context.ledger.first(scope, window.seconds, context.now)
             yield Finding(check, _excess(scope, count, window, total), opens, first)
             return
 
 
-def _total(candidate: Candidate, scope: str, counts: Mapping[int, int], window: Window) -> int:
+def _total(candidate: Candidate, scope: str) -> int:
     numbers = candidate.context.numbers
     if scope == BREADTH:
         return numbers.accounts

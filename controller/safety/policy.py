@@ -77,10 +77,10 @@ class Breaker(_Section, frozen=True):
     )
     """For everybody but owners about their own."""
     account: tuple[Window, ...] = (
-        Window(seconds=60, number=20, share=1.0),
-        Window(seconds=600, number=50, share=1.0),
-        Window(seconds=3600, number=100, share=1.0),
-        Window(seconds=86400, number=400, share=1.0),
+        Window(seconds=60, number=50, share=1.0),
+        Window(seconds=600, number=100, share=1.0),
+        Window(seconds=3600, number=200, share=1.0),
+        Window(seconds=86400, number=500, share=1.0),
     )
     """One account's own owner; what others do to it counts as theirs and the fleet's."""
     classes: tuple[Window, ...] = (
@@ -91,13 +91,15 @@ class Breaker(_Section, frozen=True):
     )
     """One class of change (what the effects are: withdraw, unbind, …), whoever makes it."""
     owners: tuple[Window, ...] = (
-        Window(seconds=60, number=60, share=0.05),
-        Window(seconds=600, number=200, share=0.10),
-        Window(seconds=3600, number=600, share=0.20),
-        Window(seconds=86400, number=2500, share=0.40),
+        Window(seconds=60, number=150, share=0.05),
+        Window(seconds=600, number=400, share=0.10),
+        Window(seconds=3600, number=1000, share=0.20),
+        Window(seconds=86400, number=3000, share=0.40),
     )
     """All that owners asked for, together: the second line for when the intent service is wrong or stolen.
     It opens the fleet."""
+    owners_floor: Count = 100
+    """Their shares count above so many: no account may open the fleet by using its own budget up."""
     accounts: tuple[Window, ...] = (
         Window(seconds=600, number=5, share=0.01),
         Window(seconds=3600, number=15, share=0.03),

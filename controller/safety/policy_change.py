@@ -12,6 +12,7 @@ from controller.safety.policy import Guards, Policy, Window
 
 MORE_IS_LOOSER = (
     "breaker.floor",
+    "breaker.owners_floor",
     "breaker.several",
     "lanes.express_bgp_prefixes",
     "lanes.drains_at_once",
@@ -32,6 +33,7 @@ LESS_IS_LOOSER = (
     "signals.shrunk_to",
     "lanes.min_sites",
     "lanes.drain_elsewhere",
+    "lanes.unbind_after_s",
     "waves.canaries",
     "waves.control",
     "waves.bake_s",

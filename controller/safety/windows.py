@@ -113,6 +113,11 @@ def limits(policy: Policy, scope: str) -> tuple[Window, ...]:
     }[kind]
 
 
+def floor_of(policy: Policy, scope: str) -> int:
+    """Return above how many a share counts in ``scope``."""
+    return policy.breaker.owners_floor if scope == OWNERS else policy.breaker.floor
+
+
 def too_many(count: int, window: Window, total: int, floor: int) -> bool:
     """Tell whether ``count`` of ``total`` is more than ``window`` allows; a share counts above ``floor``."""
     return count > window.number or (window.share < 1 and count > floor and count > window.share * total)

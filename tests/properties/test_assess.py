@@ -18,7 +18,17 @@ from controller.safety.effects import Effect, EffectVerb
 from controller.safety.freeze import Freeze
 from controller.safety.policy import Guards, Policy
 from controller.safety.verdict import OPENING, Lane, Verdict
-from controller.safety.windows import BREADTH, FLEET, OWNERS, Entry, Ledger, charged, limits, too_many
+from controller.safety.windows import (
+    BREADTH,
+    FLEET,
+    OWNERS,
+    Entry,
+    Ledger,
+    charged,
+    floor_of,
+    limits,
+    too_many,
+)
 from tests.safety_controller import (
     SITES,
     Controller,
@@ -94,7 +104,7 @@ def excesses(controller: Controller) -> list[str]:
                         key = e.account_id if scope == BREADTH else e.prefix
                         weights[key] = max(weights.get(key, 0), 2 if e.gone and not e.owned else 1)
                 total = {BREADTH: 900}.get(scope, 10 if scope.startswith("account:") else 5000)
-                if too_many(sum(weights.values()), window, total, 5):
+                if too_many(sum(weights.values()), window, total, floor_of(controller.policy, scope)):
                     found.append(f"{scope} {window}: {weights}")
     return found
 
@@ -233,11 +243,21 @@ def test_many_owners_at_work_open_nothing_and_a_stolen_intent_service_does() -> 
         assert verdict.decision == "admit"
     assert quiet.state.open == {}
     stolen = Controller()
-    for n in range(100):
+    for n in range(200):
         effects = at_sites([prefix(n)], "withdraw")
         stolen.ask(effects, f"customer:c{n}", f"c{n}", n * 0.1, intents=asked_by_owner(f"c{n}", effects))
-    assert len(stolen.admitted) == 60
+    assert len(stolen.admitted) == 150
     assert set(stolen.state.open) == {FLEET}
+
+
+@given(st.integers(1, 200), st.integers(1, 60))
+def test_one_account_never_opens_the_fleet(fleet: int, at_once: int) -> None:
+    """Small fleets and labs, too: an owner may withdraw all there is, and opens its own account at most."""
+    controller = Controller(numbers=Numbers(fleet, fleet, 3))
+    for n in range(0, fleet, at_once):
+        effects = at_sites([prefix(k) for k in range(n, min(fleet, n + at_once))], "withdraw", ["s1"])
+        controller.ask(effects, "customer:a0", "a0", float(n), intents=asked_by_owner("a0", effects))
+    assert set(controller.state.open) <= {"account:a0"}
 
 
 def test_many_accounts_that_lose_one_each_are_breadth() -> None:
@@ -257,7 +277,7 @@ def test_many_accounts_that_lose_one_each_are_breadth() -> None:
 def test_a_customer_who_is_held_holds_up_nobody_else() -> None:
     controller = Controller()
     for n in range(200):
-        broad = at_sites([prefix(1000 + n * 30 + k) for k in range(30)], "withdraw")
+        broad = at_sites([prefix(1000 + n * 60 + k) for k in range(60)], "withdraw")
         controller.ask(broad, "customer:a0", "a0", float(n), intents=asked_by_owner("a0", broad))
         controller.ask(broad, "customer:a0", "a0", float(n))
     assert set(controller.state.open) == {"account:a0"}

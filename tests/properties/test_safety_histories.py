@@ -16,7 +16,7 @@ from controller.safety.effects import Effect, EffectVerb
 from controller.safety.freeze import Freeze, frozen, lift
 from controller.safety.intents import Intent
 from controller.safety.policy import Guards, Policy
-from controller.safety.windows import charged, limits, too_many
+from controller.safety.windows import charged, floor_of, limits, too_many
 from tests.safety_controller import SITES, Controller, asked_by_operators, asked_by_owner, at_sites, prefix
 
 ACCOUNTS = ["a", "b", "c"]
@@ -143,7 +143,11 @@ class Lives(RuleBasedStateMachine):
                         key = e.account_id if scope == "accounts" else e.prefix
                         keys[key] = max(keys.get(key, 0), 2 if e.gone and not e.owned else 1)
                 total = {"accounts": 900}.get(scope, 10 if scope.startswith("account:") else 5000)
-                assert not too_many(sum(keys.values()), window, total, 5), (scope, window, keys)
+                assert not too_many(sum(keys.values()), window, total, floor_of(controller.policy, scope)), (
+                    scope,
+                    window,
+                    keys,
+                )
 
 
 TestLives = Lives.TestCase
