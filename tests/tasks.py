@@ -94,7 +94,7 @@ class Crew:
             self.tasks,
             lambda: self.api.app,
             policy=lambda: self.policy,
-            tell=lambda task, run, says: self.told.append(says),
+            tell=lambda session, run, says: self.told.append(says),
             now=self.now,
             lease_s=self.lease_s,
         )

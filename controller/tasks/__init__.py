@@ -12,7 +12,8 @@ Tasks themselves (``clean_up``, ``removals_report``) are pure: the only thing th
 :class:`controller.tasks.api.TaskApi`. What belongs here is what a task needs to run; what a task may cause is
 decided by the API and by what stands behind it.
 
-May depend on ``addressing`` (its routes are the one way out, by ASGI; its words for who may), ``safety`` and
-``store``; not on ``snapshots``, ``rollout``, ``agent``, ``machine``, ``speakers`` or ``transport``.
+May depend on ``addressing`` (its routes are the one way out, by ASGI; its words for who may), ``safety``,
+``store``, and on ``guard`` for how operators are told; not on ``snapshots``, ``rollout``, ``agent``,
+``machine``, ``speakers`` or ``transport``.
 ``controller.serve`` starts the runner.
 """

@@ -45,6 +45,7 @@ from controller.tasks.machine import (
 )
 from controller.tasks.plan import Proposal, Step
 from controller.tasks.tables import TaskRow, TaskRunRow
+from controller.tasks.telling import tell_operators
 
 log = structlog.get_logger()
 
@@ -58,11 +59,8 @@ APPROVAL_LASTS_S = 24 * 3600
 SCHEDULE = "schedule"
 """Who started a run that nobody started."""
 
-Told = tuple[str, str, str]
-"""The task, the run's id, and what happened, in one line."""
-
-Teller = Callable[[str, str, str], None]
-"""Tells operators a :data:`Told`."""
+Teller = Callable[[Session, TaskRunRow, str], None]
+"""Tells operators of a run in one line, in the transaction of what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +73,6 @@ class _Work:
     policy: Policy
 
 
-def log_for_operators(task: str, run_id: str, says: str) -> None:
-    """Tell operators by the log alone."""
-    log.warning("a task needs attention", task=task, run=run_id, reason=says)
-
-
 class Runner:
     """The runs of all declared tasks. ``app``: the API in this process, once it is put together."""
 
@@ -90,7 +83,7 @@ class Runner:
         app: Callable[[], FastAPI],
         *,
         policy: Callable[[], Policy] = Policy,
-        tell: Teller = log_for_operators,
+        tell: Teller = tell_operators,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         lease_s: float = LEASE_S,
     ) -> None:
@@ -160,19 +153,15 @@ class Runner:
             )
         if idle:
             return []
-        told: list[Told] = []
         with self.store.write() as session:
             records.renew(session, self._holder, now, self._lease_s)
             for row in records.abandoned(session, now):
                 why = "whoever was at work on it is gone; what its last call did is in the audit"
-                told += self._move(session, row, Crashed(why))
+                self._advance(session, row, Crashed(why))
             for row in records.unapproved_since(session, now - timedelta(seconds=APPROVAL_LASTS_S)):
-                told += self._move(session, row, Lapsed(f"nobody approved it in {APPROVAL_LASTS_S} s"))
+                self._advance(session, row, Lapsed(f"nobody approved it in {APPROVAL_LASTS_S} s"))
             self._begin_due(session, now)
-            taken = self._take_up(session, now, told)
-        for one in told:
-            self._tell(*one)
-        return taken
+            return self._take_up(session, now)
 
     def _begin_due(self, session: Session, now: datetime) -> None:
         for name in records.due(session, now):
@@ -187,18 +176,16 @@ class Runner:
                     session, name, started_by=SCHEDULE, why=str(task.schedule), dry_run=False, now=now
                 )
 
-    def _take_up(
-        self, session: Session, now: datetime, told: list[tuple[str, str, str]]
-    ) -> list[tuple[Task, str]]:
+    def _take_up(self, session: Session, now: datetime) -> list[tuple[Task, str]]:
         taken: list[tuple[Task, str]] = []
         for row, switch in records.to_move(session):
             task = self.tasks.get(row.task)
             if switch is not None:
-                told += self._move(session, row, Stopped(records.says_stopped(switch)))
+                self._advance(session, row, Stopped(records.says_stopped(switch)))
             elif task is None:
-                told += self._move(session, row, Failed(f"this release has no task {row.task!r}"))
+                self._advance(session, row, Failed(f"this release has no task {row.task!r}"))
             else:
-                self._move(session, row, Begun())
+                self._advance(session, row, Begun())
                 records.hold(row, self._holder, now, self._lease_s)
                 taken.append((task, row.id))
         return taken
@@ -285,8 +272,7 @@ class Runner:
         with self.store.write() as session:
             row = _row(session, run_id)
             records.keep_proposal(row, proposal)
-            commands = self._advance(session, row, event)
-        return self._told(row, commands)
+            return list(self._advance(session, row, event))
 
     def _done(self, run_id: str, todo: Step, change_sets: list[str]) -> list[Command]:
         with self.store.write() as session:
@@ -297,29 +283,14 @@ class Runner:
                 "change_sets": change_sets,
             }
             row.changed = [*row.changed, what]
-            commands = self._advance(session, row, StepDone())
-        return self._told(row, commands)
+            return list(self._advance(session, row, StepDone()))
 
     def _step(self, run_id: str, event: Event) -> None:
         with self.store.write() as session:
-            row = _row(session, run_id)
-            told = self._move(session, row, event)
-        for one in told:
-            self._tell(*one)
-
-    def _told(self, row: TaskRunRow, commands: Sequence[Command]) -> list[Command]:
-        for command in commands:
-            if isinstance(command, Tell):
-                self._tell(row.task, row.id, command.says)
-        return list(commands)
-
-    def _move(self, session: Session, row: TaskRunRow, event: Event) -> list[Told]:
-        """Advance a run in the caller's transaction; return what is to be told once it is committed."""
-        commands = self._advance(session, row, event)
-        return [(row.task, row.id, c.says) for c in commands if isinstance(c, Tell)]
+            self._advance(session, _row(session, run_id), event)
 
     def _advance(self, session: Session, row: TaskRunRow, event: Event) -> tuple[Command, ...]:
-        """Advance a run that this runner may move: nobody else is at work on it."""
+        """Advance a run that nobody else is at work on, and tell what is to be told."""
         if row.held_by not in (None, self._holder) and not isinstance(event, Crashed):
             raise TaskStoppedError("another controller is at work on the run")
         before = records.run_of(row)
@@ -327,6 +298,9 @@ class Runner:
         if run == before:
             return commands
         records.save(row, run, self._now())
+        for command in commands:
+            if isinstance(command, Tell):
+                self._tell(session, row, command.says)
         if row.ended_at is not None:
             what = ("task_run", row.id)
             records.record_event(

@@ -12,12 +12,15 @@ import pytest
 
 from controller.addressing.life_policy import LifePolicy
 from controller.addressing.life_tables import DeletionRow
+from controller.guard.telling import OPERATORS
 from controller.tasks import records
 from controller.tasks.api import DELETIONS, PREFIXES
 from controller.tasks.clean_up import CLEAN_UP
 from controller.tasks.removals_report import REMOVALS_REPORT
 from controller.tasks.tables import TaskRunRow
+from controller.tasks.telling import tell_operators
 from controller.tasks.token import token_id
+from controller.timeline.tables import TimelineRow
 from tests.addressing_api import running_api
 from tests.removal import Cast, admit, cast
 from tests.tasks import Crew, describing, state_of
@@ -167,6 +170,7 @@ def test_a_run_whose_runner_died_is_interrupted_and_never_resumed(
     crew.work()
     found = crew.see(run_id)
     assert found["state"] == "interrupted" and "gone" in found["reason"]
+    assert any("gone" in says for says in crew.told)
     assert len([c for c in found["calls"] if c["method"] == "PATCH" and not c["dry_run"]]) == 1
     assert crew.run("describing")["state"] == "done", "the next run looks anew"
 
@@ -187,3 +191,14 @@ def test_a_run_that_another_controller_took_over_makes_no_further_call(
     run = crew.run("describing")
     assert run["state"] == "planning" and run["changed"] == [] and run["ended_at"] is None
     assert [c["dry_run"] for c in run["calls"] if c["method"] == "PATCH"][-1] is True
+
+
+def test_operators_are_told_in_their_timeline_with_what_happened(stage: Cast, crew: Crew) -> None:
+    with stage.api.store.write() as session:
+        row = records.begin(session, "clean-up", started_by="schedule", why="", dry_run=False, now=crew.now())
+        row.state = "refused"
+        tell_operators(session, row, "outside the foreseen scope: it tried everything")
+    with stage.api.store.read() as session:
+        (entry,) = session.query(TimelineRow).filter_by(object_id=row.id)
+        assert (entry.account_id, entry.type) == (OPERATORS, "task_run.refused")
+        assert "tried everything" in entry.reason and entry.detail["task"] == "clean-up"
