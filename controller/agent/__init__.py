@@ -5,7 +5,8 @@ A command: ``commands`` judges it (``envelope``) and notes what it would take aw
 the site's own ``policy`` (``policy_file``, ``key_file``, ``clock`` read what it needs), ``site`` gathers the
 facts (``site_state``, ``machines``, ``speaker_link``), ``reconcile`` makes the plan, and they carry it out;
 ``forwarding`` leads traffic to the machines, ``report`` tells the controller. ``break_glass`` carries out
-what people sign (``override``). Pure: ``commands``, ``envelope``, ``forwarding``, ``guard``,
+what people sign (``override``); ``epoch`` recognises a journal that was put back (``epoch_file``). Pure:
+``commands``, ``envelope``, ``epoch``, ``forwarding``, ``guard``,
 ``journal_records``, ``override``, ``policy``, ``reconcile``, ``site_state``, ``standing``. It may use
 pure modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.
 """

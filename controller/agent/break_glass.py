@@ -13,6 +13,7 @@ import structlog
 
 from controller.agent.clock import reading, wall_clock
 from controller.agent.config import AgentConfig
+from controller.agent.epoch import read_release
 from controller.agent.guard import ORDINARY, change_hash, overridable
 from controller.agent.journal import Journal
 from controller.agent.journal_records import Charge, Decided, Emerged, Overridden, Record
@@ -125,6 +126,26 @@ class BreakGlass:
         decided = Decided(wall_clock().isoformat(), what, "refused", "", str(error), text_hash(text))
         self._journal.append(decided)
         log.warning("break-glass refused", what=what, reason=str(error))
+
+
+def release(text: str, journal: Journal, config: AgentConfig, policy: AgentPolicy) -> list[str]:
+    """Let a quarantined agent go on from its journal; raises OverrideRefusedError and JournalError.
+
+    What the record revokes is not announced here until an emergency lifts that, and is charged like one.
+    """
+    state = journal.state
+    keys = KeyFile(config.keys).keys().overrides
+    desk = Desk(state.site, keys, wall_clock(), policy.override_s)
+    record = read_release(text, desk, state, state.used)
+    now = reading()
+    budgets = {name: state.budgets.get(name, Budget()) for name in ("emergency", ORDINARY)}
+    charged = {name: b.charge(record.revoked, now, policy.budget) for name, b in budgets.items()}
+    charges = {n: Charge(b.passed_s, b.boot_id, b.monotonic_s, record.revoked) for n, b in charged.items()}
+    journal.append(
+        Emerged(record.nonce, record.revoked, (), (), charges),
+        Decided(wall_clock().isoformat(), "release", "accepted", record.who, record.why, text_hash(text)),
+    )
+    return ["released", *(f"not announced here: {prefix}" for prefix in record.revoked)]
 
 
 def _going(

@@ -44,6 +44,8 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public keys (:class:`AgentKeys`), read anew when it changes; without it nobody's intent counts.
     ``policy``: a file (TOML) that tightens :class:`~controller.agent.policy.AgentPolicy`; ``policy_record``:
     one with a signed record that may loosen it, once it has been known for ``policy_delay_s``.
+    ``epoch_dir``: where no backup of the state directory reaches (:mod:`controller.agent.epoch`); the
+    socket's own folder if empty.
     """
 
     speaker: SpeakerConfig
@@ -56,6 +58,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: str = ""
     policy_record: str = ""
     policy_delay_s: float = 86400.0
+    epoch_dir: str = ""
 
 
 class AgentKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from controller.agent.errors import AgentRunningError, JournalDamagedError, JournalError
@@ -30,6 +31,8 @@ class Journal:
         self._fd = fd
         self._size = size
         self._live = 0
+        self.appended: Callable[[JournalState], None] = lambda _: None
+        """Called after each append, with the state."""
 
     @classmethod
     def open(cls, folder: Path, site: str) -> Journal:
@@ -78,6 +81,7 @@ class Journal:
         self._size += len(frame)
         for record in records:
             self.state.apply(record)
+        self.appended(self.state)
         if self._size > COMPACT_ABOVE and self._size > 4 * self._live:
             self.compact()
 

@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -36,7 +36,32 @@ EMERGENCY = "herald emergency 1"
 MOST = 100
 """Prefixes of one emergency."""
 
-R = TypeVar("R", bound="Override | Emergency")
+
+class Bearing(Protocol):
+    """What every record says that a person signed for one site."""
+
+    @property
+    def site(self) -> str:
+        """The site that it is for."""
+        ...
+
+    @property
+    def expires_at(self) -> datetime:
+        """Until when it may be brought, aware."""
+        ...
+
+    @property
+    def who(self) -> str:
+        """Who signed it."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """For what."""
+        ...
+
+
+R = TypeVar("R", bound=Bearing)
 
 
 class OverrideRefusedError(AgentError):
@@ -106,7 +131,7 @@ def read_override(text: str, desk: Desk, *, change: str, nonce: str) -> Override
 
     Raises :class:`OverrideRefusedError`.
     """
-    record = _read(OVERRIDE, text, Override, desk)
+    record = read_signed(OVERRIDE, text, Override, desk)
     if record.nonce != nonce:
         raise OverrideRefusedError(
             "override refused: it does not name this agent's nonce: it was used already, or made before "
@@ -125,7 +150,7 @@ def read_emergency(text: str, desk: Desk, *, used: Collection[str]) -> Emergency
 
     Raises :class:`OverrideRefusedError`.
     """
-    record = _read(EMERGENCY, text, Emergency, desk, limited=False)
+    record = read_signed(EMERGENCY, text, Emergency, desk, limited=False)
     if record.nonce in used:
         raise OverrideRefusedError("emergency refused: it was carried out already: it works once")
     if not 0 < len(record.prefixes) <= MOST:
@@ -194,7 +219,11 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.strip().encode()).hexdigest()
 
 
-def _read(domain: str, text: str, kind: type[R], desk: Desk, *, limited: bool = True) -> R:
+def read_signed(domain: str, text: str, kind: type[R], desk: Desk, *, limited: bool = True) -> R:
+    """Return the record in ``text``, signed for ``domain`` and for this site, that holds now.
+
+    ``limited``: it may not hold for longer than the desk says. Raises :class:`OverrideRefusedError`.
+    """
     what = kind.__name__.lower()
     try:
         record = msgspec.json.decode(open_signed(domain, text, desk.keys), type=kind, strict=True)

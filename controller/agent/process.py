@@ -20,11 +20,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
+from controller.agent.break_glass import release
 from controller.agent.clock import reading
 from controller.agent.config import AgentConfig, read_agent_config
+from controller.agent.epoch import behind
+from controller.agent.epoch_file import EpochFile
 from controller.agent.errors import JournalDamagedError, JournalError
 from controller.agent.journal import Journal
 from controller.agent.override import OverrideRefusedError
+from controller.agent.policy import FLOOR
 from controller.agent.policy_file import read_policy
 from controller.agent.report import Report
 from controller.agent.site import Site, make_speaker
@@ -37,13 +41,17 @@ from controller.transport.messages import Brought, Command, Confirmation, Done, 
 
 LONGEST_WAIT_S = 60.0
 
+RELEASED_AFTER_S = 0.1
+"""Seconds between the answer to a release and the agent's going on: the answer is to be out by then."""
+
 log = structlog.get_logger()
 
 
 def run_agent(site: str, state_dir: Path, socket: Path, config: Path | AgentConfig) -> None:
     """``herald agent``, until SIGTERM; raises a HeraldError when it cannot start.
 
-    With a damaged journal it runs quarantined: it touches neither speaker nor machines, and says so.
+    With a damaged journal, or one that is older than what was reached, it runs quarantined: it touches
+    neither speaker nor machines, and says so.
     """
     configure_logging(f"agent {site}")
     read = config if isinstance(config, AgentConfig) else read_agent_config(config)
@@ -55,11 +63,23 @@ async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) 
     first_version = time.time_ns() // 1_000_000
     try:
         journal = Journal.open(state_dir, site)
+        memory = EpochFile(Path(config.epoch_dir) if config.epoch_dir else socket.parent, site)
+        fault = behind(journal.state, memory.read())
+        if fault is not None:
+            log.error("quarantined", reason=fault)
+            if not await _serve_quarantined(
+                site, socket, config, fault, first_version=first_version, journal=journal
+            ):
+                return
+            log.warning("released from quarantine")
+            first_version = max(first_version + 1, time.time_ns() // 1_000_000)
+        memory.write(journal.state)
+        journal.appended = memory.write
         policy, again_s = read_policy(config, journal, reading())
         here = Site(journal, config, make_speaker(config), first_version, policy)
     except (JournalDamagedError, DamagedChunkError) as error:
         log.error("quarantined", reason=str(error))  # noqa: TRY400 - one line says it all
-        await _serve_quarantined(site, socket, config, str(error), first_version)
+        await _serve_quarantined(site, socket, config, str(error), first_version=first_version)
         return
     work = asyncio.create_task(here.run(), name="site")
     if again_s is not None:
@@ -134,13 +154,20 @@ def agent_app(site: Site) -> Starlette:
 
 
 async def _serve_quarantined(
-    site: str, socket: Path, config: AgentConfig, fault: str, first_version: int
-) -> None:
+    site: str,
+    socket: Path,
+    config: AgentConfig,
+    fault: str,
+    *,
+    first_version: int,
+    journal: Journal | None = None,
+) -> bool:
+    """Serve, touching neither speaker nor machines, until SIGTERM; True: until ``journal`` is released."""
     status = SiteStatus(
         site=site,
         version=0,
-        generation=0,
-        epoch="",
+        generation=0 if journal is None else journal.state.generation,
+        epoch="" if journal is None else f"{journal.state.epoch}:{journal.state.serial}",
         accounts={},
         settled=False,
         speaker=config.speaker.kind,
@@ -162,14 +189,46 @@ async def _serve_quarantined(
     async def adj_rib_out(_: Request) -> Response:
         return problem(503, f"quarantined: {fault}")
 
+    released = asyncio.Event()
+
+    async def release_it(request: Request) -> Response:
+        if journal is None:
+            return problem(409, f"the journal itself must be put back first: {fault}")
+        try:
+            text = (await read_body(request, Brought)).text
+            done = release(text, journal, config, FLOOR)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        except OverrideRefusedError as error:
+            log.warning("release refused", reason=str(error))
+            return problem(403, str(error))
+        except JournalError as error:
+            return problem(503, str(error))
+        asyncio.get_running_loop().call_later(RELEASED_AFTER_S, released.set)
+        return json_response(Done(tuple(done), ""))
+
     app = Starlette(
         routes=[
             HttpRoute("/commands", commands, methods=["POST"]),
+            HttpRoute("/release-quarantine", release_it, methods=["POST"]),
             _status_route(report),
             HttpRoute("/adj-rib-out", adj_rib_out, methods=["GET"]),
         ]
     )
-    await serve_app(app, socket=socket, ready=_ready, on_stop=report.wake)
+    server = asyncio.create_task(
+        serve_app(app, socket=socket, ready=_ready, on_stop=report.wake), name="http"
+    )
+    freed = asyncio.create_task(released.wait(), name="released")
+    try:
+        await asyncio.wait({server, freed}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        report.wake()
+        for task in (server, freed):
+            task.cancel()
+        results = await asyncio.gather(server, freed, return_exceptions=True)
+    if isinstance(results[0], BaseException) and not isinstance(results[0], asyncio.CancelledError):
+        raise results[0]
+    return released.is_set()
 
 
 def _status_route(report: Report, heard: Callable[[], None] = lambda: None) -> HttpRoute:

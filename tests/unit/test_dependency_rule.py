@@ -104,6 +104,7 @@ PURE = [
     "controller/speakers/bird_config.py",
     "controller/agent/journal_records.py",
     "controller/agent/guard.py",
+    "controller/agent/epoch.py",
     "controller/agent/override.py",
     "controller/agent/policy.py",
     "controller/agent/standing.py",

@@ -180,6 +180,55 @@ def emergency(
     _bring(_agent(agent, site, lab), "/emergencies", _read(file), as_json)
 
 
+@app.app.command("sign-release", cls=HeraldCommand)
+def sign_release(
+    *,
+    who: Who,
+    reason: Why,
+    revoked: Annotated[
+        list[str] | None,
+        typer.Option("--revoked", metavar="CIDR", help="Not to be announced: repeat it."),
+    ] = None,
+    key: Key = None,
+    minutes: Minutes = 15.0,
+    agent: Agent = None,
+    site: SiteName = None,
+    lab: Lab = None,
+    as_json: Json = False,
+) -> None:
+    """Sign that a quarantined agent may go on from its journal as it is, and print that.
+
+    \b
+    Examples:
+      herald site sign-release --agent ams.sock --revoked 192.0.2.0/24 --who ann --reason "disk restored"
+    """
+    from controller.agent import epoch as records  # noqa: PLC0415
+    from controller.bgp import parse_prefix  # noqa: PLC0415
+
+    status = _status(_agent(agent, site, lab))
+    life, _, serial = status.epoch.partition(":")
+    if not status.fault or not serial:
+        raise CliError(f"site {status.site} is not quarantined for its epoch: {status.fault or 'it runs'}")
+    gone = tuple(sorted(parse_prefix(cidr) for cidr in revoked or ()))
+    expires_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    nonce = secrets.token_hex(16)
+    record = records.Release(status.site, life, int(serial), gone, nonce, expires_at, who, reason)
+    _print_record(records.sign_release(record, _key(key, lab)), as_json, {"fault": status.fault})
+
+
+@app.app.command(cls=HeraldCommand)
+def release(
+    file: RecordFile, *, agent: Agent = None, site: SiteName = None, lab: Lab = None, as_json: Json = False
+) -> None:
+    """Bring a signed release to a quarantined agent: it goes on from its journal.
+
+    \b
+    Examples:
+      herald site release release.txt --agent /run/herald/ams.sock
+    """
+    _bring(_agent(agent, site, lab), "/release-quarantine", _read(file), as_json)
+
+
 def _now(action: Action, what: str) -> None:
     def command(
         cidrs: Cidrs,
