@@ -207,8 +207,7 @@ class _Tally:
     @property
     def whys(self) -> str:
         """The reasons of the worst that there is."""
-        worst = self.bad or self.against or self.broken or self.votes
-        return "; ".join(f"{v.kind}: {v.why}" for v in worst) or "there are no observers"
+        return _whys(self.bad or self.against or self.votes) or "there are no observers"
 
 
 def _control(votes: Mapping[str, list[Vote]]) -> Part | None:
@@ -230,7 +229,7 @@ def _observers_part(tally: _Tally, question: GateQuestion, control: Part | None)
             )
         return "fail", f"{site}: {len(tally.bad)} of {of} kinds of observer agree: {tally.whys}"
     if tally.broken:
-        return "error", f"{site}: {tally.whys}"
+        return "error", f"{site}: {_whys(tally.broken)}"
     if tally.against:
         what = f"observers disagree: {_names(tally.good)} for it" if tally.good else "not (yet) as asked"
         return "inconclusive", f"{site}: {what}: {tally.whys}"
@@ -239,6 +238,10 @@ def _observers_part(tally: _Tally, question: GateQuestion, control: Part | None)
     told = f"{len(tally.good)} of {tally.needed} kinds of observer that must agree can tell"
     by_agents = f"{site}: {told}; goes on by its machines' acknowledgements and Adj-RIB-Out"
     return ("inconclusive", f"{site}: {told}: {tally.whys}") if question.subtractive else ("pass", by_agents)
+
+
+def _whys(votes: Sequence[Vote]) -> str:
+    return "; ".join(f"{v.kind}: {v.why}" for v in votes)
 
 
 def _names(votes: Sequence[Vote]) -> str:
