@@ -274,6 +274,38 @@ def test_a_wrong_path_is_not_the_route_that_was_asked_for() -> None:
     assert "192.0.2.0/24 has AS path 64500" in answer.reason
 
 
+def test_routers_that_hold_another_path_do_not_hold_the_route() -> None:
+    """The speaker says that it prepends; the routers hold the path without."""
+    prepended = msgspec.structs.replace(OBJECT, prepends=1)
+    asks = question(announce=True, footprint=Footprint(((MINE, prepended),), False))
+    before, after = worlds(announce=True)
+    moment = after.moment()
+    words = tuple(
+        msgspec.structs.replace(w, sent={**(w.sent or {}), MINE: (64500, 64500)}) if w.site == CANARY else w
+        for w in moment.words
+    )
+    now = msgspec.structs.replace(moment, words=words)
+    answer = judge(asks, Policy(), before.moment(), now, now=LATE)
+    assert answer.outcome == "fail", answer
+    assert "192.0.2.0/24 at 0 of 3 routers" in answer.reason
+
+
+@pytest.mark.parametrize(("away", "data"), [(1, True), (2, False)])
+def test_a_minority_of_a_kinds_observers_does_not_speak_for_it(away: int, data: bool) -> None:
+    before, after = worlds(announce=False)
+    moment = after.moment()
+    sights = tuple(
+        msgspec.structs.replace(s, state="silent", holds={}, total=0)
+        if s.kind == "rib" and s.observer in OBSERVERS[:away]
+        else s
+        for s in moment.sights
+    )
+    now = msgspec.structs.replace(moment, sights=sights)
+    policy = Policy(gates=Gates(observers=3))
+    answer = judge(question(announce=False), policy, before.moment(), now, now=LATE)
+    assert answer.outcome == ("pass" if data else "inconclusive"), answer
+
+
 def test_a_changed_account_that_answers_no_more_fails_where_others_do_answer() -> None:
     before, after = worlds(announce=True)
     mine = OTHERS[1]
