@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from controller.guard.admission import Guard
     from controller.observe.looking import Looker
     from controller.rollout.driver import Driver
+    from controller.rollout.signals import Signals
     from controller.rollout.watchers import Watchers
     from controller.store import Store
     from controller.tasks.runner import Runner
@@ -153,7 +154,10 @@ async def _serve(told: Told) -> None:
         await driver.start()
         notifications.start()
         rolling = asyncio.create_task(driver.run(), name="roll-outs")
-        working = [rolling, *_supervised(tasks, validator)]
+        working = [
+            rolling,
+            *_supervised(tasks, validator, _signals(driver, looker, notifications.bell.ring)),
+        ]
         stop = _stop_with(rolling)
         try:
             await serve_app(
@@ -206,12 +210,23 @@ def _watchers(
     return Watchers(links, looker, Intended(store, keys), baselines, policy=policy)
 
 
-def _supervised(runner: Runner, validator: Validator | None) -> list[asyncio.Task[None]]:
-    """Start the task-runner, and the checks of prefixes where there are sources for them."""
+def _signals(driver: Driver, looker: Looker | None, on_told: Callable[[], None]) -> Signals:
+    """Return what tells the breaker of what is seen from day to day."""
+    from controller.guard.signals import SignalledBreaker  # noqa: PLC0415
+    from controller.rollout.intended import Intended  # noqa: PLC0415
+    from controller.rollout.signals import Signals  # noqa: PLC0415
+
+    breaker = SignalledBreaker(driver.store, driver.policy, on_told)
+    return Signals(driver, breaker, Intended(driver.store).announced, looker)
+
+
+def _supervised(runner: Runner, validator: Validator | None, signals: Signals) -> list[asyncio.Task[None]]:
+    """Start the task-runner, whoever looks, and the checks of prefixes where there are sources for them."""
     from controller.rollout.supervise import keep_running  # noqa: PLC0415
 
     started: list[asyncio.Task[None]] = [
-        asyncio.create_task(keep_running("task-runner", runner.run), name="task-runner")
+        asyncio.create_task(keep_running("task-runner", runner.run), name="task-runner"),
+        asyncio.create_task(keep_running("signals", signals.run), name="signals"),
     ]
     if validator is not None:
         started.append(asyncio.create_task(keep_running("validation", validator.run), name="validation"))

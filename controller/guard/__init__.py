@@ -7,6 +7,7 @@ forgets nothing, and obeys what they say::
     ledger      the effects of late, which the windows count
     holds       what is held, what waits behind it, what was decided about it
     openings    the breaker's open scopes: since when, why, who was told, how each was closed
+    signals     takes in what was observed from day to day: a matter for the breaker
     freezes     what nobody may take away from until its owner lifts it
     queue       the queue of held change-sets by group, and its hash (pure)
     telling     tells accounts and operators, in the transaction of what happened

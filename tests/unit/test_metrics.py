@@ -11,11 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.bgp import Family, Prefix
-from controller.guard.tables import OpeningRow
+from controller.guard import scopes
 from controller.observe.evidence import Moment, Sight
 from controller.rollout import records
 from controller.rollout.driver import Driver
 from controller.rollout.metrics import Metrics
+from controller.safety.breaker import Exceeded
+from controller.safety.policy import Policy
 from controller.store import Store, open_store
 from controller.transport.http import HttpSiteLink
 from tests.stores import a_store
@@ -61,9 +63,8 @@ def test_what_is_wanted_seen_taken_away_and_held_is_told_in_numbers(tmp_path: Pa
     onboard(store, "globex", OTHERS[0], OTHERS[0], 2, advertised=True)
     onboard(store, "acme", MINE, MINE, 3, advertised=False)
     with store.write() as session:
-        session.add(
-            OpeningRow(scope="actor:task:cleaner", why="22 in 60 s", since=datetime.now(UTC), closing={})
-        )
+        opened = Exceeded("actor:task:cleaner", "fleet", "22 in 60 s", 0.0)
+        scopes.happened(scopes.Moment(session, Policy(), datetime.now(UTC)), scopes.State(), opened)
     asyncio.run(driver.start())
     found = numbers(metrics)
     assert found["herald_operational_prefixes{site=site1}"] == 1

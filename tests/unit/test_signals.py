@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
+import pytest
+from sqlalchemy import select
 
+from controller.addressing.tables import AccountRow
 from controller.bgp import Family, Prefix
+from controller.guard import scopes
+from controller.guard.signals import SignalledBreaker
 from controller.observe.evidence import Moment, Sight
 from controller.rollout.outlook import seen_by
 from controller.rollout.signals import LOOK_EVERY_S, Signals
@@ -16,8 +23,11 @@ from controller.rollout.site import SiteView
 from controller.safety.breaker import Exceeded
 from controller.safety.policy import Guards, Policy
 from controller.safety.windows import Ledger
+from controller.store import open_store
+from controller.timeline.tables import TimelineRow
 from controller.transport.messages import Waiting
 from tests.properties.test_gate_laws import status
+from tests.stores import a_store
 
 OURS = [Prefix(f"198.18.{n}.0/24") for n in range(100)]
 SITES = ("s1", "s2", "s3", "s4")
@@ -149,3 +159,22 @@ def test_sites_that_are_away_wish_nothing() -> None:
     world = World(away=frozenset({"s2", "s3"}))
     world.ill = {"s1": 3, "s2": 1, "s3": 2}
     assert world.after(5) == []
+
+
+@pytest.mark.stores
+def test_a_signal_opens_the_breaker_in_the_store_once_and_is_told(tmp_path: Path) -> None:
+    store = open_store(a_store(tmp_path / "herald.db"))
+    with store.write() as session:
+        session.add(AccountRow(id="acme", name="Acme", created_at=datetime.now(UTC)))
+    rung: list[int] = []
+    breaker = SignalledBreaker(store, Policy(), lambda: rung.append(1))
+    for _ in range(2):  # a signal that comes again finds the scope open
+        breaker.exceeded(
+            Exceeded("account:acme", "visibility", "30 of 100 prefixes have gone", 0.0, ("acme",))
+        )
+    assert breaker.ledger(0.0).entries == ()
+    with store.read() as session:
+        assert list(scopes.load(session).open) == ["account:acme"]
+        told = [e.type for e in session.scalars(select(TimelineRow)) if e.account_id == "acme"]
+    assert told == ["breaker.opened"]
+    assert rung

@@ -36,6 +36,7 @@ from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, C
 from controller.store import Store, open_store
 from controller.transport.errors import TransportUnreachableError
 from controller.transport.messages import Command, Receipt, SiteStatus
+from tests.guarding import unguarded
 from tests.properties.test_gate_laws import status
 from tests.stores import a_store
 
@@ -192,7 +193,7 @@ def onboard(
     with store.write() as session:
         outbox.append(session, made)
     with store.write() as session:
-        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0)
+        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0, unguarded())
 
 
 @pytest.mark.stores
@@ -233,11 +234,11 @@ def test_a_withdrawal_is_unasked_without_an_intent_or_a_persons_decision(tmp_pat
         outbox.append(session, made)
         if why == "decided":
             session.add(
-                HoldRow(change_set_id="cs2", seq=2, account_id="acme", actor="task:t", checks=[], scopes=[],
+                HoldRow(change_set_id="cs2", seq=2, account_id="acme", actor="task:t", checks=[], body=b"",
                         reason="held", since=now, decided="deploy", decided_by="operator:o", decided_at=now)
             )  # fmt: skip
     with store.write() as session:
-        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0)
+        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0, unguarded())
         rollout = session.scalars(select(RolloutRow).order_by(RolloutRow.seq.desc())).first()
     assert rollout is not None and rollout.change_set_id == "cs2"
     asked = GateQuestion(rollout.id, "acme", 0, ("site1",), (), Footprint(((MINE, None),), False), True, 0.0)

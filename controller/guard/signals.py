@@ -1,0 +1,36 @@
+"""The breaker as those who look from day to day know it: what was counted of late, signals to take in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from controller.guard import scopes
+from controller.guard.ledger import KeptLedger
+from controller.guard.scopes import Moment
+from controller.safety.breaker import Exceeded
+from controller.safety.policy import Policy
+from controller.safety.windows import Ledger
+from controller.store import Store
+
+
+class SignalledBreaker:
+    """Called from one worker thread at a time. ``on_told`` wakes those who tell accounts, once it is kept."""
+
+    def __init__(self, store: Store, policy: Policy, on_told: Callable[[], None] = lambda: None) -> None:
+        self._store = store
+        self._policy = policy
+        self._on_told = on_told
+        self._ledger = KeptLedger(policy)
+
+    def ledger(self, now: float) -> Ledger:
+        """Return the effects of late, ``now`` in seconds since the epoch."""
+        with self._store.read() as session:
+            return self._ledger.at(session, datetime.fromtimestamp(now, UTC))
+
+    def exceeded(self, signal: Exceeded) -> None:
+        """Open the scope that a signal names; whoever is concerned is told in the same transaction."""
+        with self._store.write() as session:
+            moment = Moment(session, self._policy, datetime.now(UTC))
+            scopes.happened(moment, scopes.load(session), signal)
+        self._on_told()
