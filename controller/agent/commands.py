@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from controller.agent.envelope import outside_envelope, owners_of
-from controller.agent.journal_records import Applied, Confirmed, JournalState, PutBack
+from controller.agent.journal_records import Applied, Confirmed, JournalState, PutBack, Unconfirmed
 from controller.agent.standing import Asked, Standing, read_intents, standing_after
 from controller.bgp import Prefix
 from controller.snapshots.model import Chunk, ChunkHash, DamagedChunkError, decode_chunk
@@ -103,6 +103,25 @@ def confirm(confirmation: Confirmation, state: JournalState) -> tuple[Receipt, C
             return answer("duplicate", "it is final, or was put back: see current_hash"), None
         return answer("stale", "another command of this account came since"), None
     return answer("accepted"), Confirmed(account_id, confirmation.generation)
+
+
+def confirm_by(
+    unconfirmed: Mapping[str, Unconfirmed],
+    before: Mapping[str, tuple[int, float]],
+    held: Container[str],
+    now: float,
+) -> dict[str, tuple[int, float]]:
+    """Return by when each account's command must be confirmed: its generation, and a time of ``now``'s clock.
+
+    It begins with the command, or with this process, and anew while the guard holds a part of it back
+    (``held``: accounts): the controller cannot say that something is final which is not in effect yet.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for account_id, pending in unconfirmed.items():
+        known = before.get(account_id)
+        runs = known is not None and known[0] == pending.generation and account_id not in held
+        found[account_id] = known if known and runs else (pending.generation, now + pending.within_s)
+    return found
 
 
 def put_back(

@@ -18,7 +18,7 @@ import structlog
 
 from controller.agent.break_glass import BreakGlass
 from controller.agent.clock import reading, wall_clock
-from controller.agent.commands import Surroundings, confirm, decide_all, put_back
+from controller.agent.commands import Surroundings, confirm, confirm_by, decide_all, put_back
 from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
@@ -187,12 +187,9 @@ class Site:
     def _put_back_late(self) -> None:
         """Put back each command that nobody confirmed within its time; what that takes away is held."""
         state, now = self._journal.state, time.monotonic()
-        self._confirm_by = {
-            account_id: self._confirm_by.get(account_id, (0, 0.0))
-            if self._confirm_by.get(account_id, (0, 0.0))[0] == pending.generation
-            else (pending.generation, now + pending.within_s)
-            for account_id, pending in state.unconfirmed.items()
-        }
+        # What the guard holds back is not the controller's silence, as long as the controller is heard.
+        held = frozenset() if self._cut_off() else frozenset(h.account_id for h in self._ruling.held)
+        self._confirm_by = confirm_by(state.unconfirmed, self._confirm_by, held, now)
         for account_id, (generation, deadline) in list(self._confirm_by.items()):
             if deadline > now:
                 continue

@@ -292,6 +292,10 @@ def test_a_staged_change_goes_wave_by_wave_past_the_gates_of_serve(herald_lab: L
     assert "3 of 3 kinds of observer agree (probe, rib, wire)" in rollout["gates"][-1]["reason"], rollout[
         "gates"
     ]
+    lab.wait_until(
+        lambda: not any(s["status"]["unconfirmed"] for s in lab.client.sites()),
+        what="both agents to hear that it is final",
+    )
 
 
 def staged(lab: LiveLab, prefix: Prefix, *, advertised: bool) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from controller.agent.commands import decide, decide_all
+from controller.agent.commands import confirm_by, decide, decide_all
 from controller.agent.envelope import owners_of
-from controller.agent.journal_records import JournalState, Opened
+from controller.agent.journal_records import JournalState, Opened, Unconfirmed
 from controller.bgp import Prefix
 from controller.snapshots.model import (
     BgpPrefixObject,
@@ -151,3 +151,14 @@ def test_commands_that_come_together_are_judged_one_after_the_other() -> None:
     state.apply(decisions[0].record)  # type: ignore[arg-type]
     again = decide_all(freed, state, {"one": chunk_of("one")})
     assert [d.receipt.outcome for d in again] == ["accepted", "accepted"]
+
+
+def test_the_time_to_confirm_does_not_run_while_the_guard_holds_a_part_back() -> None:
+    pending = {"acme": Unconfirmed(7, 120.0, None, None), "globex": Unconfirmed(3, 60.0, None, None)}
+    at_first = confirm_by(pending, {}, (), 1000.0)
+    assert at_first == {"acme": (7, 1120.0), "globex": (3, 1060.0)}
+    later = confirm_by(pending, at_first, {"acme"}, 1050.0)
+    assert later == {"acme": (7, 1170.0), "globex": (3, 1060.0)}
+    assert confirm_by(pending, later, (), 1100.0) == later, "it runs on from there"
+    newer = {"acme": Unconfirmed(9, 120.0, None, None)}
+    assert confirm_by(newer, later, (), 1100.0) == {"acme": (9, 1220.0)}
