@@ -148,7 +148,7 @@ async def _serve(told: Told) -> None:
             intents=intents,
             validation=validator,
             rates=told.front.rates(),
-            on_write=notifications.bell.ring,
+            on_write=_each(view.forget_all, notifications.bell.ring),
             webhook_policy=notifications.policy,
         )
         await driver.start()
@@ -238,6 +238,16 @@ def _guard(told: Told, public_keys: Sequence[bytes]) -> Guard:
     from controller.guard.admission import Guard  # noqa: PLC0415
 
     return Guard(told.policy, public_keys)
+
+
+def _each(*calls: Callable[[], None]) -> Callable[[], None]:
+    """Return what makes these calls: not every write that shows makes a change-set."""
+
+    def call() -> None:
+        for one in calls:
+            one()
+
+    return call
 
 
 def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:

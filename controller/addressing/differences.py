@@ -11,6 +11,7 @@ from controller.bgp import Prefix
 
 RETRIED = "nothing to do: it is tried again until it works"
 OPERATOR = "an operator must put that right at the site, then ask for it again"
+UNDONE = "an operator keeps or drops what was asked for; announcing, and whatever only adds, works meanwhile"
 DECIDE = "it is held: wait for the decision, or ask for the opposite to take it back"
 
 
@@ -50,14 +51,23 @@ def differences(
 
     What is unknown is no difference, unless somebody said why it is unknown at a site.
     """
+    undone = _is_undone(configured, operational)
     at_sites = tuple(
         found
         for site, part in sorted(operational.sites.items())
+        # A site that has what production is to have is not what differs: what was asked for was undone.
         if (found := _at_site(configured, site, part)) is not None
+        and not (undone and part.state == operational.state)
     )
     whole = _as_a_whole(configured, operational, told=bool(at_sites))
     seen = _seen(configured, operational, observed, differs=bool(at_sites) or whole is not None)
     return (*at_sites, *(d for d in (whole, seen) if d is not None))
+
+
+def _is_undone(configured: Configured, operational: Operational) -> bool:
+    """Tell whether a rollback undid what was asked for: production is settled otherwise, and says why."""
+    wanted = "announced" if configured.advertised else "withdrawn"
+    return operational.state in {"announced", "withdrawn"} - {wanted} and bool(operational.reason)
 
 
 def _at_site(configured: Configured, site: str, part: SiteOperational) -> Difference | None:
@@ -87,7 +97,7 @@ def _as_a_whole(configured: Configured, operational: Operational, *, told: bool)
         "held": DECIDE,
         "failed": "see why, have it put right, then ask for it again",
         "rolling": "nothing to do: it is being rolled out",
-    }.get(operational.state, "ask for it again")
+    }.get(operational.state, UNDONE if _is_undone(configured, operational) else "ask for it again")
     return Difference(configured.cidr, None, f"{configured.words}; {state}{why}", remedy)
 
 

@@ -192,6 +192,7 @@ def _ask_anew(write: Write, row: ChangeSetRow, changes: tuple[Change, ...], made
         id=uuid4().hex,
         at=rfc3339(write.now),
         changes=changes,
+        after=None,  # what it waited for was undone, too: it is taken apart anew
         reason=f"kept by {write.caller.actor} after rollback {made.id}: {old.reason}",
     )
     if changes:

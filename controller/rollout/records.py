@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,6 +37,9 @@ from controller.timeline.show import Entry
 
 REASON_LENGTH = 2000
 
+AT_ONCE = 16
+"""Change-sets that one transaction admits: who writes meanwhile waits for no more than these."""
+
 TOLD = frozenset(SiteState) - {SiteState.PENDING, SiteState.DELIVERED}
 """The states of a site that accounts are told of: the others last for a moment and say only that it moves."""
 
@@ -64,9 +68,9 @@ def admit_next(
     *,
     terms: Terms | None = None,
     gone: dict[str, float] | None = None,
-    limit: int = 50,
+    limit: int = AT_ONCE,
 ) -> list[Admission]:
-    """Take the oldest queued change-sets, in order: judge, record snapshot and head, begin roll-outs.
+    """Take queued change-sets, each asker's in turn: judge, record snapshot and head, begin roll-outs.
 
     ``blocked(account)`` says why nothing of an account can be carried out now, or None; ``now`` as in
     :func:`controller.rollout.machine.step`. ``guard`` judges; None: production's, which has no key to check
@@ -77,13 +81,29 @@ def admit_next(
     admitted: list[Admission] = []
     bench = Bench(sites, now, terms or Terms(), {} if gone is None else gone)
     gate = Gate(blocked, guard or Guard(), Queue(), bench)
-    for row in holds.waiting(session, MOST_QUEUED):
+    for row in in_turn(holds.waiting(session, MOST_QUEUED)):
         found = _admit(session, row, gate)
         if found is not None:
             admitted.append(found)
         if len(admitted) >= limit:
             break
     return admitted
+
+
+def in_turn(rows: Sequence[ChangeSetRow]) -> Iterator[ChangeSetRow]:
+    """Give one of each asker after the other, so that whoever asks for very much delays nobody else.
+
+    An account's change-sets keep their order: all of them come with whoever asked for its oldest.
+    """
+    askers: dict[str, str] = {}
+    lines: dict[str, deque[ChangeSetRow]] = {}
+    for row in rows:
+        lines.setdefault(askers.setdefault(row.account_id, row.actor), deque()).append(row)
+    while lines:
+        for asker in list(lines):
+            yield lines[asker].popleft()
+            if not lines[asker]:
+                del lines[asker]
 
 
 MOST_QUEUED = 10_000

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from controller.addressing.views import (
     Observed,
@@ -28,7 +29,7 @@ from controller.rollout.reports import SiteReport, rfc3339
 from controller.rollout.site import SiteView
 from controller.rollout.states import FINISHED
 from controller.rollout.tables import RolloutRow, RolloutSiteRow
-from controller.snapshots import outbox
+from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import BgpPrefixObject, BindingObject, SnapshotError
 from controller.snapshots.tables import ChangeSetRow
@@ -65,6 +66,8 @@ class _Account:
     bindings: Mapping[str, BindingObject] = field(default_factory=dict)
     causes: Mapping[str, _Cause] = field(default_factory=dict)
     damaged: str = ""
+    undone: Mapping[str, str] = field(default_factory=dict)
+    """By object: why it is not as it was asked, where a rollback undid that and nobody has decided yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class StoreView:
         base: OperationalKind = "announced" if bgp is not None and bgp.advertised else "withdrawn"
         since = None if cause is None else cause.at
         state, reason = _state(base, cause)
+        reason = reason or account.undone.get(bgp_prefix_id, "")
         sites = {} if bgp is None else {v.site: _at_site(bgp, v, cause) for v in self._sites()}
         return Operational(state, since, reason, sites)
 
@@ -177,6 +181,7 @@ class StoreView:
                 cause = _Cause(row.state, row.reason, rfc3339(row.modified_at), sites.get(row.id, {}))
                 for object_id in _objects(row):
                     causes.setdefault(object_id, cause)
+            undone = _undone(session, account_id)
             head = snapshots.head_of(session, account_id)
             if head is None:
                 return _Account(causes=causes)
@@ -184,7 +189,9 @@ class StoreView:
                 chunk = snapshots.chunk(session, head)
             except SnapshotError as error:
                 return _Account(causes=causes, damaged=str(error))
-        return _Account({b.id: b for b in chunk.bgp_prefixes}, {b.id: b for b in chunk.bindings}, causes)
+        return _Account(
+            {b.id: b for b in chunk.bgp_prefixes}, {b.id: b for b in chunk.bindings}, causes, undone=undone
+        )
 
     def _observe(self, read_ribs: Reader) -> _Reading:
         with self._reader_lock:  # one reading at a time; the others share it
@@ -203,6 +210,16 @@ class StoreView:
                     seen.setdefault(row.prefix, {})[row.node] = row.as_path
             self._reading = _Reading(time.monotonic() + OBSERVED_FOR_S, Reading(at, routers, seen), reason)
             return self._reading
+
+
+def _undone(session: Session, account_id: str) -> dict[str, str]:
+    """Return the objects of the change-sets that the account's pin leaves to decide, each with why."""
+    pin = pins.pin_of(session, account_id)
+    if pin is None:
+        return {}
+    rows = select(ChangeSetRow).where(ChangeSetRow.id.in_(pins.open_decisions(session, pin)))
+    why = pins.why_pinned(session, pin)
+    return {object_id: why for row in session.scalars(rows) for object_id in _objects(row)}
 
 
 def _objects(row: ChangeSetRow) -> set[str]:

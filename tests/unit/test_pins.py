@@ -128,3 +128,22 @@ def finish(store: Store) -> None:
     with store.write() as session:
         for row in session.query(RolloutRow):
             row.state = "done"
+
+
+def test_whoever_asks_for_very_much_delays_nobody_else(store: Store) -> None:
+    """Such as a rollback of very many accounts: each asker has a turn; an account's order stays."""
+    many = [f"acc{n}" for n in range(40)]
+    with store.write() as session:
+        for n, account in enumerate((*many, *many)):
+            kind = (Change(prefix=PrefixObject(f"{account}-{n}", CIDR, None)),) if n < 40 else ()
+            outbox.append(
+                session, ChangeSet(f"r{n}", account, "operator:o", "", "2026-02-20T00:00:00Z", kind)
+            )
+        mine = onboarding("acme", advertised=True)
+        outbox.append(session, ChangeSet("mine", "acme", "customer:c", "", "2026-02-20T00:00:00Z", mine))
+        order = [row.id for row in records.in_turn(outbox.queued(session, 1000))]
+    assert order[:3] == ["r0", "mine", "r1"]
+    assert [id_ for id_ in order if id_ != "mine"] == [f"r{n}" for n in range(80)]
+    with store.write() as session:
+        admitted = records.admit_next(session, SITES, lambda _: None, 0.0, limit=4)
+    assert "mine" in {a.change_set_id for a in admitted} and len(admitted) == 4

@@ -19,6 +19,7 @@ from controller.cli.routes import herald
 from controller.rollbacks import pin_routes
 from controller.rollbacks import routes as rollback_routes
 from controller.rollout import records
+from controller.rollout.view import StoreView
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Chunk
 from controller.snapshots.rollback_tables import PinRow
@@ -351,6 +352,22 @@ def test_decisions_are_for_operators_and_name_what_there_is(world: World) -> Non
     assert [p["account_id"] for p in world.acme.all(herald("pins"))] == ["acme"]
     with world.api.store.read() as session:
         assert session.scalars(select(PinRow.account_id)).all() == ["acme"]
+
+
+def test_what_was_undone_is_shown_with_why_until_it_is_decided(world: World) -> None:
+    good = world.snapshot()
+    withdrawal = world.acme.advertise(ACME, advertised=False)
+    world.admit()
+    world.roll_back(good)
+    world.admit()
+    with world.api.store.write() as session:  # in effect at every site
+        for row in session.scalars(select(ChangeSetRow)):
+            row.state = "done"
+    shown = StoreView(world.api.store, list, None).operational("acme", world.ids["bgp"])
+    assert shown.state == "announced" and "herald pins decide" in shown.reason
+    assert withdrawal is not None
+    world.decide("acme", {withdrawal: "drop"})
+    assert StoreView(world.api.store, list, None).operational("acme", world.ids["bgp"]).reason == ""
 
 
 def test_a_second_rollback_takes_over_what_the_first_left_open(world: World) -> None:
