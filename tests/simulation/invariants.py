@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from controller.safety.breaker import scopes_of
-from controller.safety.effects import subtractive
+from controller.safety.effects import Effect, subtractive
+from controller.safety.keepers import keepers
 from controller.snapshots.diff import apply_to_tree
-from controller.snapshots.model import ChunkHash
-from controller.snapshots.projection import project
 from tests.simulation.actors import OWNER
 from tests.simulation.records import (
     Acknowledged,
@@ -28,7 +27,7 @@ from tests.simulation.records import (
     Unbound,
     Withdrew,
 )
-from tests.simulation.universe import BEGINNING, OUR_AS
+from tests.simulation.universe import BEGINNING, SITES
 from tests.simulation.world import World
 
 
@@ -38,6 +37,17 @@ class BrokenError(AssertionError):
     def __init__(self, name: str, says: str) -> None:
         super().__init__(f"{name}: {says}")
         self.name = name
+
+
+def i01_no_site_withdraws_more_than_its_budget(world: World, new: Sequence[Fact]) -> str | None:
+    for fact in new:
+        if isinstance(fact, Withdrew):
+            for limit in world.settings.agent.budget:
+                since = fact.at - limit.seconds
+                count = sum(1 for w in world.withdrawn if w.site == fact.site and since < w.at <= fact.at)
+                if count > limit.number:
+                    return f"{fact.site} withdraws {count} in {limit.seconds:g} s, {limit.number} may"
+    return None
 
 
 def i02_no_route_before_its_quorum(world: World, new: Sequence[Fact]) -> str | None:
@@ -64,7 +74,7 @@ def i04_what_comes_back_is_the_last_admitted_state(world: World, new: Sequence[F
         for site in world.sites.values():
             if site.fault:
                 continue
-            desired = site.projections.desired(site.state)
+            desired = site.effectively()
             bound = {r for r in desired.routes if desired.needs[r.prefix]}
             found = {r for r in site.rib.values() if desired.needs.get(r.prefix)}
             if found != bound:
@@ -100,8 +110,35 @@ def i06_operational_state_changes_by_recorded_steps_alone(world: World, new: Seq
                 tree = apply_to_tree(tree, (step.step,))
             if tree != world.store.head:
                 return f"the head is not what its snapshots add up to after {fact.change_set_id}"
-        elif isinstance(fact, Withdrew) and fact.rollout_id is None:
-            return f"{fact.site} withdraws {fact.prefix} and no roll-out says so"
+        elif isinstance(fact, Withdrew):
+            if fact.rollout_id is None:
+                return f"{fact.site} withdraws {fact.prefix} and no roll-out says so"
+            asked = _asked(world, fact, "")
+            if _times(world, fact) > asked:
+                return (
+                    f"{fact.site} withdraws {fact.prefix} more often than the {asked} times it was asked to"
+                )
+    return None
+
+
+def _asked(world: World, fact: Withdrew, by: str) -> int:
+    """Return how often somebody entitled (``by``: actors that begin so) asked for a withdrawal."""
+    effect = Effect(fact.site, fact.prefix, "withdraw")
+    return sum(effect in w.wanted and w.change_set.actor.startswith(by) for w in world.wanted.values())
+
+
+def _times(world: World, fact: Withdrew) -> int:
+    return sum(1 for w in world.withdrawn if (w.site, w.prefix) == (fact.site, fact.prefix))
+
+
+def i10_no_keeper_lets_go_without_its_owner(world: World, new: Sequence[Fact]) -> str | None:
+    for fact in new:
+        if isinstance(fact, Withdrew) and fact.site in keepers(
+            fact.prefix, SITES, world.settings.agent.keepers
+        ):
+            asked = _asked(world, fact, "customer:")
+            if _times(world, fact) > asked:
+                return f"{fact.site} keeps {fact.prefix}, and its owner asked {asked} times to let it go"
     return None
 
 
@@ -203,8 +240,7 @@ def i08_sites_end_with_the_operational_tree(world: World, new: Sequence[Fact]) -
                 return (
                     f"{site.name} ends with {held.get(account)} of {account}, and was to have {target.hash}"
                 )
-        chunks = {a: world.controller.chunk(ChunkHash(h)) for a, h in held.items()}
-        state = project(chunks, site.name, OUR_AS)
+        state = site.projections.desired(site.state)
         lacking = {r.prefix for r in state.routes if state.needs[r.prefix]} - site.rib.keys()
         if lacking:
             return f"{site.name} ends without {sorted(lacking)}"
@@ -240,6 +276,7 @@ Invariant = Callable[[World, Sequence[Fact]], str | None]
 INVARIANTS: dict[str, Invariant] = {
     check.__name__: check
     for check in (
+        i01_no_site_withdraws_more_than_its_budget,
         i02_no_route_before_its_quorum,
         i03_no_binding_leaves_under_a_route,
         i04_what_comes_back_is_the_last_admitted_state,
@@ -251,6 +288,7 @@ INVARIANTS: dict[str, Invariant] = {
         s06_broad_changes_go_by_waves,
         i08_sites_end_with_the_operational_tree,
         i09_a_malformed_request_changes_nothing_and_is_told_why,
+        i10_no_keeper_lets_go_without_its_owner,
         i11_nothing_is_applied_twice_or_from_the_past,
     )
 }

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
-from controller.agent.commands import decide
+from controller.agent.commands import Surroundings, decide_all
 from controller.agent.errors import JournalDamagedError
+from controller.agent.guard import Guarded, Ruling, judge, moot, released
 from controller.agent.journal_records import (
     JournalState,
     Record,
@@ -19,14 +21,18 @@ from controller.agent.journal_records import (
     encode_record,
     replay,
 )
+from controller.agent.policy import AgentPolicy
 from controller.agent.reconcile import Facts, MachineFacts, Plan, reconcile
 from controller.agent.site_state import Projections
+from controller.agent.standing import effective, kept_bindings
 from controller.bgp import Prefix, Route, covers
+from controller.safety.budget import Reading
 from controller.snapshots.model import Chunk, ChunkHash
 from controller.snapshots.projection import SiteBinding, SiteState
-from controller.transport.messages import Command, MachineStatus, Receipt, SiteStatus
+from controller.transport.messages import Command, HeldEffect, MachineStatus, Receipt, SiteStatus
+from tests.simulation.actors import EPOCH, PUBLIC_KEYS
 from tests.simulation.records import Announced, Fact, Journalled, Restarted, Unbound
-from tests.simulation.universe import BEGINNING, MACHINES, OUR_AS
+from tests.simulation.universe import BEGINNING, MACHINES, OUR_AS, SITES
 
 NOTHING: frozenset[SiteBinding] = frozenset()
 
@@ -54,13 +60,42 @@ class Known(Projections):
         return found
 
 
+@dataclass(slots=True)
+class Clocks:
+    """What the site's clocks show beside true time: neither is to be trusted.
+
+    ``boot``: counts its starts; the monotonic clock runs from each of them, and goes back by ``back_s`` when
+    the machine is put back to an older picture of itself.
+    """
+
+    now: Callable[[], float]
+    boot: int = 1
+    booted_at: float = 0.0
+    back_s: float = 0.0
+    wall_off_s: float = 0.0
+
+    def reading(self) -> Reading:
+        return Reading(f"boot{self.boot}", self.now() - self.booted_at - self.back_s)
+
+    def reboot(self) -> None:
+        self.boot, self.booted_at, self.back_s = self.boot + 1, self.now(), 0.0
+
+
 class Site:
     """A site of one history. ``note`` takes facts; ``withdrew`` is told of each route that goes."""
 
     def __init__(
-        self, name: str, note: Callable[[Fact], None], withdrew: Callable[[Site, Prefix], None]
+        self,
+        name: str,
+        note: Callable[[Fact], None],
+        withdrew: Callable[[Site, Prefix], None],
+        now: Callable[[], float],
+        policy: AgentPolicy,
     ) -> None:
         self.name = name
+        self.policy = policy
+        self.clocks = Clocks(now)
+        self.held: tuple[HeldEffect, ...] = ()
         self.log = BEGINNING.journals[name]
         self.life = 1
         self.version = 0
@@ -85,7 +120,11 @@ class Site:
         """Judge a command; None: nobody answers. It is in the journal before it is answered."""
         if not self.agent_runs or self.fault:
             return None
-        decision = decide(command, self.state, self.projections.chunks(self.state))
+        around = Surroundings(
+            reach=self._reach(), intent_keys=PUBLIC_KEYS, local_as=OUR_AS, skew_s=self.policy.clock_skew_s,
+            now=EPOCH + timedelta(seconds=self.clocks.now() + self.clocks.wall_off_s),
+        )  # fmt: skip
+        (decision,) = decide_all([command], self.state, self.projections.chunks(self.state), around)
         if decision.record is not None:
             self.journal(decision.record)
             self._note(
@@ -102,9 +141,38 @@ class Site:
         self.log += encode_record(record)
         self.state.apply(record)
 
+    def _reach(self) -> frozenset[Prefix] | None:
+        """Return what is or may be announced; None while that is not known."""
+        if self.announced is None:
+            return None
+        return frozenset(r.prefix for r in self.announced | self.in_flight)
+
+    def let_go(self) -> None:
+        """Ask the guard what may be taken away now, and journal that before anybody acts on it."""
+        self.held = ()
+        if not self.state.standing:
+            return
+        ruling: Ruling = judge(
+            Guarded(
+                self.name, SITES, self.policy, self.state.standing, self.state.budgets, self.clocks.reading(),
+                moot=moot(self.state.standing, self.projections.desired(self.state).routes),
+            )
+        )  # fmt: skip
+        if ruling.lets_go:
+            self.journal(released(ruling))
+        self.held = ruling.held
+
+    def effectively(self) -> SiteState:
+        """Return what is desired, with what stands laid over it."""
+        return effective(self.projections.desired(self.state), self.state.standing.values())
+
     def facts(self) -> Facts:
+        desired = self.projections.desired(self.state)
+        effectively = self.effectively()
         return Facts(
-            desired=self.projections.desired(self.state),
+            desired=effectively,
+            kept=kept_bindings(desired, effectively),
+            policy=self.policy,
             left=self.projections.left(self.state),
             announced=self.announced,
             in_flight=self.in_flight,
@@ -115,6 +183,7 @@ class Site:
         )
 
     def plan(self) -> Plan:
+        self.let_go()
         plan = self._planned()
         if plan.release:
             self.journal(Settled(self.state.generation))
@@ -145,7 +214,8 @@ class Site:
             generation=state.generation,
             epoch=state.epoch,
             accounts={account: hash_ for account, (hash_, _) in sorted(state.chunk_bytes().items())},
-            settled=plan.settled,
+            settled=plan.settled and not self.held,
+            held=self.held,
             speaker="model",
             speaker_up=self.announced is not None,
             sent={r.prefix: r.as_path for r in self.announced or ()},
@@ -190,7 +260,9 @@ class Site:
         """
         if not any(covers(prefix, b.cidr) or covers(b.cidr, prefix) for b in gone):
             return False
-        states = (self.projections.desired(self.state), *self.projections.left(self.state))
+        states = (
+            self.effectively(), self.projections.desired(self.state), *self.projections.left(self.state)
+        )  # fmt: skip
         return not any(state.needs.get(prefix) and state.needs[prefix] <= kept for state in states)
 
     # -- its speaker --------------------------------------------------------------------------------
@@ -207,7 +279,7 @@ class Site:
         if plan.routes is None or plan.routes == self.announced:
             return
         live = [m for m in self.machines.values() if m.believed_live]
-        desired = self.projections.desired(self.state)
+        desired = self.effectively()
         for route in plan.routes:
             if route.prefix not in self.rib:
                 needs = desired.needs.get(route.prefix, frozenset())

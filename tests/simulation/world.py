@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.agent.journal_records import encode_record
+from controller.agent.policy import AgentPolicy
 from controller.bgp import Prefix
 from controller.rollout.events import Aborted, GateOutcome, Paused, Resumed
 from controller.safety import breaker
+from controller.safety.budget import Limit
 from controller.safety.effects import subtractive
 from controller.safety.policy import Breaker, Lanes, Policy, Waves, Window
 from controller.snapshots.compile import apply
-from controller.snapshots.model import Change, ChangeSet, SnapshotError
+from controller.snapshots.model import Change, ChangeSet, SnapshotError, encode_chunk, hash_chunk
 from controller.transport.messages import Command
 from tests.simulation import actors
 from tests.simulation.controller import Controller
@@ -52,11 +54,16 @@ POLICY = Policy(
 """Production's rules with numbers that six prefixes at three sites can exceed."""
 
 
+AGENT = AgentPolicy(budget=(Limit(60, 2), Limit(600, 3)))
+"""The agents': two of three sites keep each prefix."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What of the product is armed in a history; ``Settings()`` is all of it."""
 
     policy: Policy = POLICY
+    agent: AgentPolicy = AGENT
 
 
 class World:
@@ -70,7 +77,11 @@ class World:
         self.new: list[Fact] = []
         self.store = Store()
         self.backup: Store | None = None
-        self.sites = {name: Site(name, self.new.append, self._withdrew) for name in SITES}
+        agent = self.settings.agent
+        self.sites = {
+            name: Site(name, self.new.append, self._withdrew, lambda: self.at, agent) for name in SITES
+        }
+        self.withdrawn: list[Withdrew] = []
         self.controller = self._new_controller()
         self.controller_runs = True
         self.late: list[Command] = []
@@ -93,6 +104,8 @@ class World:
         for fact in taken:
             if isinstance(fact, Admitted):
                 self.admitted.append(fact)
+            elif isinstance(fact, Withdrew):
+                self.withdrawn.append(fact)
             elif isinstance(fact, Looked) and not fact.baseline and fact.outcome == "pass":
                 self.gates_passed.add((fact.rollout_id, fact.wave))
         self.new.clear()
@@ -341,6 +354,36 @@ class World:
     def _site(self, bits: int) -> Site:
         return self.sites[SITES[(bits & 3) % 3]]
 
+    def clocks_jump(self, bits: int) -> None:
+        """A site reboots, is put back to an older picture of its memory, or its wall clock jumps."""
+        site, how = self._site(bits), bits >> 2 & 3
+        if how == 0:
+            site.clocks.reboot()
+            if site.agent_runs:
+                site.start_agent()
+        elif how == 1:
+            site.clocks.back_s += float(bits >> 4 & 1023)
+        else:
+            site.clocks.wall_off_s = float((bits >> 4 & 0xFFFFF) - 0x80000)
+
+    def stolen_controller(self, bits: int) -> None:
+        """Somebody commands an agent past the controller, with what intents have ever been signed."""
+        site = self._site(bits)
+        account, part = ACCOUNTS[(bits >> 2 & 3) % 3], bits >> 4 & 1
+        hash_ = site.state.hash_of(account)
+        chunk = site.projections.chunks(site.state)[account]
+        changes = actors.toggle(account, part, False)
+        if bits >> 5 & 1:
+            changes += actors.unbind(account, part, SERVICE)
+        body = encode_chunk(actors.taken_away(chunk, tuple(changes))[1])
+        replayed = tuple(i for w in self.wanted.values() for i in w.change_set.intents)
+        generation = site.state.generation + 1
+        command = Command(
+            site.name, generation, "stolen", account, hash_, hash_chunk(body), body,
+            intents=replayed if bits >> 6 & 1 else (),
+        )  # fmt: skip
+        site.command(command)
+
     def _withdrew(self, site: Site, prefix: Prefix) -> None:
         held = next((h for a, h in site.state.accounts.items() if prefix in PARTS[a]), None)
         others = frozenset(s.name for s in self.sites.values() if prefix in s.rib)
@@ -421,6 +464,8 @@ OPERATIONS: dict[Operation, int] = {
     World.speaker_link_lost: 1,
     World.speaker_restarts: 1,
     World.time_passes: 6,
+    World.clocks_jump: 2,
+    World.stolen_controller: 2,
     World.somebody_looks: 8,
     World.operator_wishes: 1,
     World.operator_closes_the_breaker: 2,
