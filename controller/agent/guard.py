@@ -6,7 +6,8 @@ something against it:
 
 - ``intents``: nobody's signed intent asked for it;
 - ``keeper``: this site is one of the prefix's keepers, and it was not the owner who asked;
-- ``budget``: the site's withdrawals in one of its windows are spent.
+- ``budget``: the site's withdrawals in one of its windows are spent;
+- ``speaker``: it is away, or has not carried out what was let go (:mod:`controller.agent.outstanding`).
 
 What is let go is to be journalled, with the budget after it, before anybody acts on it.
 """
@@ -41,7 +42,8 @@ class Guarded:
 
     ``budgets`` by name (:data:`ORDINARY`, or the lane's); ``fleet``: all sites of the operator. ``excepted``:
     effects that an override let go, as (account, prefix, verb). ``moot``: prefixes that another account is to
-    announce by the same path, so that nothing is lost.
+    announce by the same path, so that nothing is lost. ``busy``: why no withdrawal may be let go now, or
+    empty.
     """
 
     site: str
@@ -52,6 +54,7 @@ class Guarded:
     now: Reading
     excepted: Collection[tuple[str, Prefix, str]] = ()
     moot: Collection[tuple[str, Prefix]] = ()
+    busy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ def judge(asked: Guarded) -> Ruling:
     items = list(_items(asked))
     for item in items:
         item.check, item.reason = _asked_for(item, asked)
+        if asked.busy and item.costs and not item.check:
+            item.check, item.reason = "speaker", asked.busy
     budgets: dict[str, Budget] = {}
     charged: dict[str, tuple[Prefix, ...]] = {}
     waits: list[float] = []

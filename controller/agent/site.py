@@ -22,12 +22,13 @@ from controller.agent.commands import Surroundings, confirm, confirm_by, decide_
 from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
-from controller.agent.guard import Guarded, judge, moot, released, unreleased
+from controller.agent.guard import ORDINARY, Guarded, judge, moot, released, unreleased
 from controller.agent.journal import Journal
 from controller.agent.journal_records import Decided, Settled
 from controller.agent.key_file import KeyFile
 from controller.agent.machines import MachineTracker
 from controller.agent.override import with_emergencies
+from controller.agent.outstanding import charged_anew, still_out, why_busy
 from controller.agent.policy import FLOOR, AgentPolicy
 from controller.agent.reconcile import Facts, Plan, reconcile
 from controller.agent.report import Report
@@ -39,6 +40,7 @@ from controller.machine.errors import KernelRoutesError
 from controller.machine.kernel_routes import set_routes
 from controller.machine.routes import FORWARD_PROTOCOL, KernelRoute
 from controller.observe.rib import RibRow
+from controller.safety.budget import Budget
 from controller.speakers.bird import BirdSpeaker
 from controller.speakers.exabgp import ExabgpSpeaker
 from controller.speakers.protocol import Speaker
@@ -91,6 +93,7 @@ class Site:
         self._heard_at = reading()
         self._taken: frozenset[Prefix] = journal.state.withdrawn | journal.state.emerged.keys()
         self._glass = BreakGlass(journal, config, self._keys)
+        self._out: dict[Prefix, float] = {}
         self._ruling = judge(self._guarded())
         plan = reconcile(self._facts())
         self.report = Report(self._status(plan), first_version)
@@ -226,6 +229,7 @@ class Site:
 
     def _let_go(self) -> None:
         """Ask the guard what may be taken away now, and put it on disk before anybody acts on it."""
+        self._charge_what_was_late()
         ruling = judge(self._guarded())
         if self._later is not None:
             self._later.cancel()
@@ -234,6 +238,8 @@ class Site:
             try:
                 self._journal.append(released(ruling))
                 log.info("let go", routes=len(ruling.routes), bindings=len(ruling.bindings))
+                budget = self._journal.state.budgets.get(ORDINARY, Budget())
+                self._out |= dict.fromkeys(self._still_out(), budget.passed_s)
             except JournalError as error:
                 log.warning("not let go: it cannot be journalled", reason=str(error))
                 ruling = unreleased(ruling, str(error))
@@ -283,15 +289,42 @@ class Site:
                 log.warning("routes towards machines not installed", reason=str(error))
                 retry = FORWARD_RETRY_S
 
+    def _still_out(self) -> frozenset[Prefix]:
+        state = self._journal.state
+        if not state.going:
+            return frozenset()
+        desired = effective(self._projections.desired(state), state.standing.values())
+        return still_out(state.going, self._speaker.reach, {r.prefix for r in desired.routes})
+
+    def _charge_what_was_late(self) -> None:
+        """Count withdrawals for the window in which the speaker carried them out (I1)."""
+        if self._speaker.reach is None:
+            return
+        out = self._still_out()
+        # What an earlier life of this agent let go was let go nobody knows when.
+        self._out = {p: float("-inf") for p in out} | self._out
+        budget = self._journal.state.budgets.get(ORDINARY, Budget())
+        record = charged_anew(
+            self._out, out, name=ORDINARY, budget=budget, now=reading(), limits=self._policy.budget
+        )
+        if record is not None:
+            try:
+                self._journal.append(record)
+            except JournalError as error:
+                log.warning("late withdrawals not charged", reason=str(error))
+                return  # it is tried again; meanwhile nothing else can be let go, either
+        self._out = {p: at for p, at in self._out.items() if p in out}
+
     def _guarded(self) -> Guarded:
         state = self._journal.state
         return Guarded(
-            state.site,
-            self._config.fleet,
-            self._policy,
-            state.standing,
-            state.budgets,
-            reading(),
+            busy=why_busy(self._still_out(), self._speaker.reach),
+            site=state.site,
+            fleet=self._config.fleet,
+            policy=self._policy,
+            standing=state.standing,
+            budgets=state.budgets,
+            now=reading(),
             excepted=state.excepted,
             moot=moot(state.standing, self._projections.desired(state).routes) if state.standing else (),
         )

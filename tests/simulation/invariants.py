@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from controller.rollout.states import RolloutState
 from controller.safety.breaker import scopes_of
 from controller.safety.effects import Effect, subtractive
 from controller.safety.keepers import keepers
@@ -232,20 +233,18 @@ def i08_sites_end_with_the_operational_tree(world: World, new: Sequence[Fact]) -
         for account, target in world.store.targets[site.name].items():
             rollout = world.store.rollouts.get(target.rollout_id)
             waits = rollout is not None and not rollout.may_hand(site.name)
-            if (
-                held.get(account) != target.hash
-                and account not in world.store.conflicts[site.name]
-                and not waits
-            ):
-                return (
-                    f"{site.name} ends with {held.get(account)} of {account}, and was to have {target.hash}"
-                )
+            waits = waits or account in world.store.conflicts[site.name]
+            waits = waits or held.get(account) not in world.store.chunks  # shown as a conflict, left as it is
+            if held.get(account) != target.hash and not waits:
+                return f"{site.name} ends with {held.get(account)} of {account}, not with {target.hash}"
         state = site.projections.desired(site.state)
         lacking = {r.prefix for r in state.routes if state.needs[r.prefix]} - site.rib.keys()
         if lacking:
             return f"{site.name} ends without {sorted(lacking)}"
     for account, hash_ in world.store.head.items():
         moving = any(r.account_id == account for r in world.controller.open.values())
+        of = [r for r in world.store.rollouts.values() if r.account_id == account]
+        moving = moving or any(r.state is RolloutState.FAILED for r in of)  # a person was told, and must act
         sites = [
             n for n, s in world.sites.items() if world.store.targets[n][account].hash != hash_ and not s.fault
         ]

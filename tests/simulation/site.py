@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from controller.agent.commands import Surroundings, decide_all
 from controller.agent.errors import JournalDamagedError
-from controller.agent.guard import Guarded, Ruling, judge, moot, released
+from controller.agent.guard import ORDINARY, Guarded, Ruling, judge, moot, released
 from controller.agent.journal_records import (
     JournalState,
     Record,
@@ -21,12 +21,13 @@ from controller.agent.journal_records import (
     encode_record,
     replay,
 )
+from controller.agent.outstanding import charged_anew, still_out, why_busy
 from controller.agent.policy import AgentPolicy
 from controller.agent.reconcile import Facts, MachineFacts, Plan, reconcile
 from controller.agent.site_state import Projections
 from controller.agent.standing import effective, kept_bindings
 from controller.bgp import Prefix, Route, covers
-from controller.safety.budget import Reading
+from controller.safety.budget import Budget, Reading
 from controller.snapshots.model import Chunk, ChunkHash
 from controller.snapshots.projection import SiteBinding, SiteState
 from controller.transport.messages import Command, HeldEffect, MachineStatus, Receipt, SiteStatus
@@ -96,6 +97,7 @@ class Site:
         self.policy = policy
         self.clocks = Clocks(now)
         self.held: tuple[HeldEffect, ...] = ()
+        self.out: dict[Prefix, float] = {}
         self.log = BEGINNING.journals[name]
         self.life = 1
         self.version = 0
@@ -150,17 +152,40 @@ class Site:
     def let_go(self) -> None:
         """Ask the guard what may be taken away now, and journal that before anybody acts on it."""
         self.held = ()
+        self._charge_what_was_late()
         if not self.state.standing:
             return
         ruling: Ruling = judge(
             Guarded(
                 self.name, SITES, self.policy, self.state.standing, self.state.budgets, self.clocks.reading(),
+                busy=why_busy(self._still_out(), self._reach()),
                 moot=moot(self.state.standing, self.projections.desired(self.state).routes),
             )
         )  # fmt: skip
         if ruling.lets_go:
             self.journal(released(ruling))
+            passed = self.state.budgets.get(ORDINARY, Budget()).passed_s
+            self.out |= dict.fromkeys(self._still_out(), passed)
         self.held = ruling.held
+
+    def _still_out(self) -> frozenset[Prefix]:
+        if not self.state.going:
+            return frozenset()
+        return still_out(self.state.going, self._reach(), {r.prefix for r in self.effectively().routes})
+
+    def _charge_what_was_late(self) -> None:
+        if self._reach() is None:
+            return
+        out = self._still_out()
+        self.out = {p: float("-inf") for p in out} | self.out
+        budget = self.state.budgets.get(ORDINARY, Budget())
+        reading = self.clocks.reading()
+        record = charged_anew(
+            self.out, out, name=ORDINARY, budget=budget, now=reading, limits=self.policy.budget
+        )
+        if record is not None:
+            self.journal(record)
+        self.out = {p: at for p, at in self.out.items() if p in out}
 
     def effectively(self) -> SiteState:
         """Return what is desired, with what stands laid over it."""
@@ -324,6 +349,7 @@ class Site:
         self.stop_agent()
         self.agent_runs, self.life = True, self.life + 1
         self.fault = ""
+        self.out = {}
         try:
             records, at = decode_journal(self.log + torn)
         except JournalDamagedError as error:

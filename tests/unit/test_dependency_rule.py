@@ -111,6 +111,7 @@ PURE = [
     "controller/safety/signed.py",
     "controller/agent/reconcile.py",
     "controller/agent/commands.py",
+    "controller/agent/outstanding.py",
     "controller/observe/evidence.py",
     "controller/observe/visibility.py",
     "controller/observe/adjacencies.py",
