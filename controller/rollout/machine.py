@@ -289,15 +289,17 @@ def _resumed(rollout: Rollout, event: Resumed, now: float) -> Step:
 
 
 def _back(rollout: Rollout, event: Progress, reason: str, ending: RolloutState) -> Step:
-    """Begin to take it back, and tell which sites were reached; with none it is over at once."""
+    """Begin to take it back, and tell which sites were reached.
+
+    With none of them the operational state alone goes back: else the account's next change would stand on what
+    was aborted, and bring it along.
+    """
     to = ROLLOUT_TABLE[rollout.state][event]
     if to is not RolloutState.REVERTING or rollout.state is to:
         return rollout, ()
     reached = rollout.reached
     after = replace(_on(rollout, why=reason, ending=ending.value, left=None, pauses={}), deadline=None)
     after, commands = _advance(after, event)
-    if not reached:
-        return _revert_ended(after, True, "")
     return after, (*commands, Revert(reached, reason))
 
 

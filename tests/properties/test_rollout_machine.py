@@ -427,8 +427,8 @@ def test_a_site_that_is_away_holds_up_no_wave_and_is_not_forgotten() -> None:
 
 def test_an_abort_before_anything_was_sent_reaches_nobody() -> None:
     history = begun(ONE_BY_ONE, GATED).play(Aborted("a typing error"))
-    assert history.rollout.state is RolloutState.ABORTED
-    assert [type(c) for c in history.commands] == [Conclude]
+    assert history.commands == [Revert((), "a typing error")], "the operational state goes back all the same"
+    assert history.play(RevertEnded(True)).rollout.state is RolloutState.ABORTED
 
 
 def test_other_canaries_are_chosen_only_before_anything_is_sent() -> None:

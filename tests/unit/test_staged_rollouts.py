@@ -291,8 +291,9 @@ def test_with_no_site_that_is_well_nothing_is_sent(world: World) -> None:
             assert "no site is fit to go first" in paused.reason
             assert all(len(a.commands) == 1 for a in world.agents.values())
             await c.driver.wish(paused.id, Aborted("another day"))
-            assert (await c.at("aborted")).reason == "another day"
-            assert world.sent(0) == set(SITES)
+            assert (await c.at("aborted", n=1)).reason == "another day"
+            assert (await c.over(c.submit(change(route(1, True))))).state == "done"
+            assert world.sent(1) == world.sent(0) == set(SITES), "what was aborted does not come along"
 
     play(world, scenario)
 
