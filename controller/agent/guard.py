@@ -98,7 +98,7 @@ def judge(asked: Guarded) -> Ruling:
     items = list(_items(asked))
     for item in items:
         item.check, item.reason = _asked_for(item, asked)
-        if asked.busy and item.costs and not item.check:
+        if asked.busy and item.costs and not item.check and not _is_excepted(item, asked):
             item.check, item.reason = "speaker", asked.busy
     budgets: dict[str, Budget] = {}
     charged: dict[str, tuple[Prefix, ...]] = {}
@@ -185,7 +185,7 @@ def _asked_for(item: _Item, asked: Guarded) -> tuple[str, str]:
     """Return the check that holds an item for want of somebody who asked, and why; both empty: none."""
     if item.route is not None and not item.costs:
         return "", ""
-    if all((item.account_id, item.prefix, verb) in asked.excepted for verb in item.verbs):
+    if _is_excepted(item, asked):
         return "", ""
     guards = asked.policy.guards
     said = " and ".join(item.verbs)
@@ -206,6 +206,11 @@ def _asked_for(item: _Item, asked: Guarded) -> tuple[str, str]:
             kept = ", ".join(keepers(item.prefix, sites, k))
             return "keeper", f"{kept} keep {item.prefix}, and let it go for its owner alone"
     return "", ""
+
+
+def _is_excepted(item: _Item, asked: Guarded) -> bool:
+    """Tell whether an override let all of it go."""
+    return all((item.account_id, item.prefix, verb) in asked.excepted for verb in item.verbs)
 
 
 def _budget_of(lane: str) -> str:

@@ -27,8 +27,8 @@ from controller.agent.journal import Journal
 from controller.agent.journal_records import Decided, Settled
 from controller.agent.key_file import KeyFile
 from controller.agent.machines import MachineTracker
-from controller.agent.override import with_emergencies
 from controller.agent.outstanding import charged_anew, still_out, why_busy
+from controller.agent.override import with_emergencies
 from controller.agent.policy import FLOOR, AgentPolicy
 from controller.agent.reconcile import Facts, Plan, reconcile
 from controller.agent.report import Report

@@ -291,8 +291,8 @@ def _resumed(rollout: Rollout, event: Resumed, now: float) -> Step:
 def _back(rollout: Rollout, event: Progress, reason: str, ending: RolloutState) -> Step:
     """Begin to take it back, and tell which sites were reached.
 
-    With none of them the operational state alone goes back: else the account's next change would stand on what
-    was aborted, and bring it along.
+    With none of them the operational state alone goes back: else the account's next change would stand on
+    what was aborted, and bring it along.
     """
     to = ROLLOUT_TABLE[rollout.state][event]
     if to is not RolloutState.REVERTING or rollout.state is to:
