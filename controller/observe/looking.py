@@ -30,6 +30,8 @@ from controller.observe.rib import RibRow
 from controller.observe.stream import CaptureStream
 
 DEADLINE_S = 5.0
+CATCH_UP_S = 30.0
+"""Seconds within which a capture must have told all that it keeps: at first that may be a million events."""
 AT_ONCE = 16
 _ALL: frozenset[Kind] = frozenset({"rib", "wire", "probe"})
 
@@ -58,7 +60,7 @@ class Wire:
         try:
             if self._stream is None:
                 self._adjacencies = Adjacencies()
-                self._stream = CaptureStream(socket_path, answer_within=DEADLINE_S)
+                self._stream = CaptureStream(socket_path, answer_within=CATCH_UP_S)
                 self._stream.subscribe(0)
                 self._path = socket_path
             stats = self._stream.sync()

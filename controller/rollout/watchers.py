@@ -27,6 +27,9 @@ PROBED = 16
 """Prefixes of a change that are probed, at most: the first of them by hash."""
 SAMPLED = 8
 """Unchanged prefixes that are probed at each site beside them."""
+LOOKS = 3
+"""How often a baseline that fails is looked at, before it does: a change next door may be on its way."""
+SETTLE_S = 2.0
 AGENT_S = 5.0
 """Seconds within which an agent, and its speaker, must answer a gate."""
 
@@ -77,6 +80,7 @@ class Watchers:
         *,
         policy: Callable[[], Policy] = Policy,
         clock: Callable[[], float] = time.monotonic,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._links = links
         self._looker = looker
@@ -84,15 +88,22 @@ class Watchers:
         self._baselines = baselines
         self._policy = policy
         self._clock = clock
+        self._settle_s = settle_s
 
     async def baseline(self, question: GateQuestion) -> GateAnswer:
         """Look before anything is sent, and keep what was seen for :meth:`judge`."""
         unasked = await asyncio.to_thread(self._intended.unasked, question)
         question = msgspec.structs.replace(question, unasked=(*question.unasked, *unasked))
-        words = await self._words(question)
-        moment = await asyncio.to_thread(self._look, question, words, None)
+        for look in range(LOOKS):
+            if look:
+                await asyncio.sleep(self._settle_s)
+            words = await self._words(question)
+            moment = await asyncio.to_thread(self._look, question, words, None)
+            answer = gates.baseline(question, self._policy(), moment)
+            if answer.outcome != "fail":
+                break
         await asyncio.to_thread(self._baselines.keep, question.rollout_id, question.wave, moment)
-        return gates.baseline(question, self._policy(), moment)
+        return answer
 
     async def judge(self, question: GateQuestion) -> GateAnswer:
         """Look once, and compare with the baseline and with the control."""

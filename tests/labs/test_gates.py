@@ -76,7 +76,9 @@ class Gate:
         async def once() -> GateAnswer:
             links = {s.name: HttpSiteLink(s.name, s.agent_socket) for s in self.lab.inventory.sites}
             policy = Policy(gates=Gates(observers=self.observers))
-            watchers = Watchers(links, self.looker, Bound(), self.baselines, policy=lambda: policy)
+            watchers = Watchers(
+                links, self.looker, Bound(), self.baselines, policy=lambda: policy, settle_s=0.0
+            )
             try:
                 return await (watchers.baseline(question) if what == "baseline" else watchers.judge(question))
             finally:
