@@ -7,14 +7,13 @@ from __future__ import annotations
 
 GUARDS: dict[str, str] = {
     "intents": "tests/properties/test_assess.py::test_nothing_is_taken_away_that_nobody_asked_for",
-    "breaker": "tests/properties/test_assess.py::test_windows_overflow_without_the_breaker",
+    "breaker": "tests/properties/test_assess.py::test_no_window_ever_holds_more_than_its_limit",
     "staged": "tests/properties/test_assess.py::test_what_is_broad_or_by_others_is_staged",
     "last_site": "tests/properties/test_assess.py::test_the_last_site_is_never_taken_by_itself",
     "ceiling": "tests/properties/test_assess.py::test_more_than_the_ceiling_is_a_leak",
     "non_production": "tests/properties/test_assess.py::test_a_dormant_change_of_another_prefix_is_held",
     "shrinkage": "tests/properties/test_assess.py::test_a_source_that_shrank_takes_nothing_away",
-    "correlated": "tests/unit/test_signals.py::test_a_disarmed_guard_hears_no_correlation",
-    "tasks": "tests/unit/test_task_scope.py::test_a_list_that_was_not_foreseen_never_leaves",
+    "correlated": "tests/properties/test_correlated.py::test_one_ill_site_may_withdraw_and_a_quorum_may_not",
     "agent_intents": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_budget": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_keeper": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -41,6 +42,12 @@ LOOK_BACK = 200
 
 OBSERVED_FOR_S = 1.0
 """Seconds for which one reading of all RIBs serves."""
+
+PATIENCE_S = 0.5
+"""Seconds that a caller waits for a new reading while there is one that serves."""
+
+LAST_SERVES_S = 60.0
+"""Seconds for which the last reading serves beyond that, while a new one is under way; it has its time."""
 
 FINISHED_NAMES = frozenset(s.value for s in FINISHED)
 
@@ -91,6 +98,8 @@ class StoreView:
         self._reading: _Reading | None = None
         self._lock = threading.Lock()
         self._reader_lock = threading.Lock()
+        self._refresh: Future[_Reading] | None = None
+        self._reading_thread = ThreadPoolExecutor(1, thread_name_prefix="observe")
 
     def forget(self, account_id: str) -> None:
         """Read this account anew next time: something of it was written."""
@@ -194,22 +203,40 @@ class StoreView:
         )
 
     def _observe(self, read_ribs: Reader) -> _Reading:
-        with self._reader_lock:  # one reading at a time; the others share it
-            if self._reading is not None and time.monotonic() < self._reading.until:
-                return self._reading
-            seen: dict[Prefix, dict[str, AsPath]] = {}
-            routers, reason = 0, ""
-            at = rfc3339(datetime.now(UTC))
-            try:
-                rows, routers = read_ribs()
-            except HeraldError as error:
-                log.warning("routers cannot be observed", reason=str(error))
-                rows, reason = [], str(error)
-            for row in rows:
-                if row.best:
-                    seen.setdefault(row.prefix, {})[row.node] = row.as_path
-            self._reading = _Reading(time.monotonic() + OBSERVED_FOR_S, Reading(at, routers, seen), reason)
-            return self._reading
+        """Return a reading: a new one if it comes soon, else the last, as long as that is not too old.
+
+        A network of many routes takes seconds to read, which no caller of the API is to wait for each time.
+        """
+        with self._reader_lock:
+            last, now = self._reading, time.monotonic()
+            if last is not None and now < last.until:
+                return last
+            if self._refresh is None or self._refresh.done():
+                self._refresh = self._reading_thread.submit(self._read_all, read_ribs)
+            refresh = self._refresh
+        serves = last is not None and now < last.until + LAST_SERVES_S
+        try:
+            return refresh.result(PATIENCE_S if serves else None)
+        except TimeoutError:
+            assert last is not None
+            return last
+
+    def _read_all(self, read_ribs: Reader) -> _Reading:
+        seen: dict[Prefix, dict[str, AsPath]] = {}
+        routers, reason = 0, ""
+        at = rfc3339(datetime.now(UTC))
+        try:
+            rows, routers = read_ribs()
+        except HeraldError as error:
+            log.warning("routers cannot be observed", reason=str(error))
+            rows, reason = [], str(error)
+        for row in rows:
+            if row.best:
+                seen.setdefault(row.prefix, {})[row.node] = row.as_path
+        found = _Reading(time.monotonic() + OBSERVED_FOR_S, Reading(at, routers, seen), reason)
+        with self._reader_lock:
+            self._reading = found
+        return found
 
 
 def _undone(session: Session, account_id: str) -> dict[str, str]:

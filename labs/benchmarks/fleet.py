@@ -76,8 +76,8 @@ def _customers(prefixes: int, accounts: int, chance: random.Random) -> Iterator[
         yield Customer(f"customer-{i:05}", named)
 
 
-def _ids(bgp_id: str) -> tuple[str, str]:
-    """Return the ids of the prefix and of the binding that belong to a BGP prefix."""
+def ids_beside(bgp_id: str) -> tuple[str, str]:
+    """Return the ids of the prefix and of the binding that belong to a BGP prefix of the fleet."""
     number = int(bgp_id, 16)
     return UUID(int=number ^ 1).hex, UUID(int=number ^ 2).hex
 
@@ -92,7 +92,7 @@ def _rows(customers: Sequence[Customer]) -> dict[type, list[dict[str, object]]]:
     for customer in customers:
         rows[AccountRow].append({"id": customer.account_id, "name": customer.account_id, "created_at": BEGAN})
         for cidr, bgp_id in customer.prefixes:
-            prefix_id, binding_id = _ids(bgp_id)
+            prefix_id, binding_id = ids_beside(bgp_id)
             low, high = bounds(cidr)
             common = {"account_id": customer.account_id, "cidr": cidr, "created_at": BEGAN}
             rows[PrefixRow].append(
@@ -112,7 +112,7 @@ def _rows(customers: Sequence[Customer]) -> dict[type, list[dict[str, object]]]:
 def _onboarding(customer: Customer) -> ChangeSet:
     changes: list[Change] = []
     for cidr, bgp_id in customer.prefixes:
-        prefix_id, binding_id = _ids(bgp_id)
+        prefix_id, binding_id = ids_beside(bgp_id)
         changes += [
             Change(prefix=PrefixObject(prefix_id, cidr, None)),
             Change(binding=BindingObject(binding_id, prefix_id, cidr, "cdn")),

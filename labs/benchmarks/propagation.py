@@ -15,7 +15,7 @@ import labs.runtimes.lab as runtime
 from controller.bgp import Prefix, parse_prefix
 from controller.observe.inventory import Inventory
 from controller.observe.readers import read_ribs
-from labs.benchmarks.bare_speakers import BareExabgp, BareGobgp, BareSpeaker
+from labs.benchmarks.bare_speakers import bare
 from labs.benchmarks.samples import Comparison
 from labs.live import LiveLab
 from labs.topology.generate import generate_clique, generate_two_sites
@@ -54,7 +54,7 @@ def by_bare_script(lab: LiveLab) -> tuple[float, float]:
     agents = [f"agent:{site.name}" for site in lab.inventory.sites]
     for agent in agents:
         lab.running.signal(agent, signal.SIGKILL)
-    speakers = [_bare(lab, site.router) for site in lab.inventory.sites]
+    speakers = [bare(lab.inventory.node(site.router)) for site in lab.inventory.sites]
     times = []
     for present in (True, False):
         began = time.monotonic()
@@ -71,13 +71,6 @@ def by_bare_script(lab: LiveLab) -> tuple[float, float]:
         what="agents to be settled again",
     )
     return times[0], times[1]
-
-
-def _bare(lab: LiveLab, router: str) -> BareSpeaker:
-    node = lab.inventory.node(router)
-    if node.daemon == "exabgp":
-        return BareExabgp(Path(node.run) / "herald" / "exabgp.sock")
-    return BareGobgp(Path(node.run) / "gobgp" / "gobgp.sock")
 
 
 def measure(lab: LiveLab, name: str, runs: int) -> list[Comparison]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from controller.addressing.tables import AccountRow
 from controller.addressing.views import NullView
 from controller.observe.inventory import InventoryError
 from controller.observe.rib import RibRow
+from controller.rollout import view as view_module
 from controller.rollout.routes import build_router
 from controller.rollout.snapshot_routes import build_snapshot_router
 from controller.rollout.view import StoreView
@@ -195,3 +197,23 @@ def test_customers_see_their_own_and_operators_all(play: Callable[[Scenario], No
                 assert (await get(f"/herald/v1/{bad}", None)).status_code == 400
 
     play(scenario)
+
+
+def test_a_slow_network_is_shown_as_it_was_last_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_module, "OBSERVED_FOR_S", 0.0)
+    monkeypatch.setattr(view_module, "PATIENCE_S", 0.0)
+    goes_on, readings = threading.Event(), [ROWS, ROWS[:2]]
+
+    def reader() -> tuple[list[RibRow], int]:
+        if len(readings) == 1:
+            goes_on.wait()
+        return readings.pop(0), 3
+
+    view = StoreView(NO_STORE, list, reader)
+    assert view.observed(ACME).seen_by == 2
+    assert view.observed(ACME).seen_by == 2, "nobody waits while the routers are read again"
+    goes_on.set()
+    while view.observed(ACME).seen_by != 1:  # the new one serves once it is there
+        assert len(readings) <= 1
+        if not readings:
+            readings.append(ROWS[:2])
