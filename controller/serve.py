@@ -252,6 +252,7 @@ def _each(*calls: Callable[[], None]) -> Callable[[], None]:
 
 def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     """Return the routes of what stands beside and below the Addressing API."""
+    from controller.guard.routers import build_guard_routers  # noqa: PLC0415
     from controller.rollbacks import pin_routes  # noqa: PLC0415
     from controller.rollbacks import routes as rollback_routes  # noqa: PLC0415
     from controller.rollout.metrics import Metrics, build_metrics_router  # noqa: PLC0415
@@ -263,7 +264,8 @@ def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     over = (build_router, build_rollout_router, build_store_router, build_snapshot_router)
     built = (build(driver) for build in over)
     metrics = build_metrics_router(Metrics(driver, looker))
-    return [*built, metrics, rollback_routes.router, pin_routes.router]
+    guards = build_guard_routers(lambda: driver.guard.policy, driver.breaker.moved)
+    return [*built, metrics, *guards, rollback_routes.router, pin_routes.router]
 
 
 def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:

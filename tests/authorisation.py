@@ -36,6 +36,7 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "owners":    (ALLOWED, REFUSED, REFUSED, REFUSED, REFUSED),
     "staff":     (REFUSED, REFUSED, ALLOWED, ALLOWED, ALLOWED),
     "issuers":   (ALLOWED, REFUSED, ALLOWED, ALLOWED, REFUSED),
+    "deciders":  (ALLOWED, REFUSED, ALLOWED, ALLOWED, REFUSED),
     "viewers":   (ALLOWED, HIDDEN, ALLOWED, ALLOWED, ALLOWED),
     "revokers":  (ALLOWED, HIDDEN, ALLOWED, ALLOWED, REFUSED),
 }  # fmt: skip
@@ -53,6 +54,21 @@ class Row:
 
 
 ROUTES: dict[str, Row] = {
+    f"GET {HERALD}/breaker": Row("anybody"),
+    f"POST {HERALD}/breaker/close": Row(
+        "operators",
+        {"scope": "fleet", "queue_hash": "0" * 16, "decisions": {}, "only": None, "reason": "looked at"},
+        answer=409,
+    ),
+    f"POST {HERALD}/breaker/answer": Row("operators", {"scope": "fleet", "reason": "seen"}, answer=409),
+    f"GET {HERALD}/holds": Row("anybody"),
+    f"POST {ACCOUNT}/holds/{{change_set_id}}/decision": Row(
+        "deciders", {"decision": "drop", "reason": "no"}, answer=404
+    ),
+    f"GET {HERALD}/freezes": Row("anybody"),
+    f"POST {HERALD}/freezes": Row("issuers", {"scope": "account:acme", "kind": "subtractive", "reason": "x"}),
+    f"DELETE {HERALD}/freezes/{{freeze_id}}": Row("anybody", answer=404),
+    f"GET {HERALD}/policy": Row("operators"),
     f"GET {ADDRESSING}/prefixes": Row("account"),
     f"POST {ADDRESSING}/prefixes": Row("account", {"cidr": "198.18.0.0/24", "asn": None}),
     f"GET {PREFIX}": Row("account"),

@@ -30,7 +30,9 @@ from controller.addressing.life_policy import after
 from controller.addressing.life_tables import IntentRequestRow, WithdrawalLockRow
 from controller.addressing.tables import PrefixRow
 from controller.bgp import Prefix, covers
+from controller.guard import freezes
 from controller.safety.effects import Effect
+from controller.safety.freeze import frozen
 from controller.safety.intents import Intent, IntentError, needed, uncovered
 from controller.safety.subtraction import Base, subtraction
 from controller.snapshots import pins
@@ -129,6 +131,7 @@ def answer_for(
     refuse_locked(session, found.prefix_ids | taken.takes_from)
     if found.effects or found.prefix_ids or taken.takes_from:
         refuse_pinned(session, taken.account_id)
+        refuse_frozen(named, taken, found.effects, caller)
     left = uncovered(_checked(carried, context.intents, now), taken.account_id, found.effects)
     if not left:
         return []
@@ -194,6 +197,21 @@ def refuse_pinned(session: Session, account_id: str) -> None:
     pin = pins.pin_of(session, account_id)
     if pin is not None:
         raise Refusal(Kind.ROLLED_BACK, f"{pins.why_pinned(session, pin)}; what adds something passes")
+
+
+def refuse_frozen(named: NamedIntent, taken: Taken, effects: Sequence[Effect], caller: Caller) -> None:
+    """Refuse (423) to take away what somebody has frozen, naming the freeze."""
+    now = named.now
+    found = frozen(
+        freezes.values(named.session, now),
+        effects,
+        caller.actor,
+        taken.account_id,
+        now.timestamp(),
+        owner=caller.role == "customer",
+    )
+    if found is not None:
+        raise Refusal(Kind.FROZEN, found.says)
 
 
 def _bases(session: Session, taken: Taken) -> tuple[str | None, list[Base]]:

@@ -245,6 +245,10 @@ class Writer:
         """Whether all that is done is undone again."""
         return self._dry_run
 
+    def wake(self, change_set_id: str) -> None:
+        """Let a change-set be looked at that this write did not make; call it after :meth:`run`."""
+        self._context.on_change_set(change_set_id)
+
     def refuse_key(self, why: str) -> None:
         """Refuse an idempotency key on a route whose answer may not be stored."""
         if self._key is not None:

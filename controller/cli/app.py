@@ -22,7 +22,16 @@ GROUP = "herald.commands"
 
 def build_app() -> typer.Typer:
     """Return the command line with all commands, those of other packages among them."""
-    from controller.cli import advertise, completion, probe, processes, ribs, rollback, shadow  # noqa: PLC0415
+    from controller.cli import (  # noqa: PLC0415
+        advertise,
+        completion,
+        freeze,
+        probe,
+        processes,
+        ribs,
+        rollback,
+        shadow,
+    )
     from controller.cli.frame import lazily  # noqa: PLC0415
     from controller.cli.resources import GROUPS  # noqa: PLC0415
 
@@ -37,7 +46,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for room in (advertise, rollback, ribs, probe, processes, shadow):
+    for room in (advertise, rollback, freeze, ribs, probe, processes, shadow):
         room.register(app)
     for name, what in GROUPS:
         lazily(app, name, what, f"controller.cli.resources.{name.replace('-', '_')}")

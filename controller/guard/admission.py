@@ -140,7 +140,7 @@ class Guard:
             holds.fail(session, row.id, why)
             return Kept(why)
         now = self._clock()
-        found = self._compiled(session, left, sites, now)
+        found = compiled(session, left, sites, self._keys, now)
         if found.losses or not found.owner:
             ahead = holds.in_the_way(session, row, left)
             # An owner's word, asked for, passes what others want of the same object: that is overtaken.
@@ -160,23 +160,6 @@ class Guard:
         """Write down who, why, how far and on whose intents (I6), count it, and let go what waited for it."""
         self._settle(session, judged)
         holds.let_go(session, [judged.change_set.id])
-
-    def _compiled(
-        self, session: Session, change_set: ChangeSet, sites: Sequence[str], now: datetime
-    ) -> Compiled:
-        old_hash = snapshots.head_of(session, change_set.account_id)
-        old = None if old_hash is None else snapshots.chunk(session, old_hash)
-        tree = {} if old_hash is None else {change_set.account_id: old_hash}
-        new = candidate(tree, old, change_set)
-        good: list[Intent] = []
-        void: list[str] = []
-        for text in change_set.intents:
-            try:
-                good.append(verify(text, self._keys, now))
-            except IntentError as error:
-                void.append(str(error))
-        done = effects(old, new.chunk, sites)
-        return Compiled(change_set, old_hash, old, new, done, tuple(good), tuple(void))
 
     def _context(self, session: Session, found: Compiled, now: datetime) -> Context:
         change_set = found.change_set
@@ -227,6 +210,32 @@ class Guard:
             )
         )
         session.flush()
+
+
+def compiled(
+    session: Session,
+    change_set: ChangeSet,
+    sites: Sequence[str],
+    public_keys: Sequence[bytes],
+    now: datetime,
+) -> Compiled:
+    """Return a change-set against its account's operational chunk as it is now, with the intents that hold.
+
+    Raises :class:`~controller.snapshots.model.SnapshotError` when it does not fit.
+    """
+    old_hash = snapshots.head_of(session, change_set.account_id)
+    old = None if old_hash is None else snapshots.chunk(session, old_hash)
+    tree = {} if old_hash is None else {change_set.account_id: old_hash}
+    new = candidate(tree, old, change_set)
+    good: list[Intent] = []
+    void: list[str] = []
+    for text in change_set.intents:
+        try:
+            good.append(verify(text, public_keys, now))
+        except IntentError as error:
+            void.append(str(error))
+    done = effects(old, new.chunk, sites)
+    return Compiled(change_set, old_hash, old, new, done, tuple(good), tuple(void))
 
 
 def _held(found: Compiled, now: datetime) -> Held:

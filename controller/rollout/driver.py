@@ -19,6 +19,7 @@ from controller.guard.admission import Guard
 from controller.rollout import records, reverts
 from controller.rollout.acts import Act, Done, PutAside, carry_out, reverted_by
 from controller.rollout.begin import Begun
+from controller.rollout.breaker_watch import BreakerWatch
 from controller.rollout.carried import intents_between
 from controller.rollout.conflicts import Conflicts, Settled
 from controller.rollout.course import Rollout
@@ -96,6 +97,7 @@ class Driver:
         self._writing = asyncio.Lock()  # what is written, and what follows from it in memory, in one order
         self.guard = guard or Guard(policy)
         self.policy = policy or self.guard.policy
+        self.breaker = BreakerWatch(store, self.policy, self.breaker_opened, self.breaker_closed)
         self._looker = Looker(gatekeeper or NobodyLooks(), self._followed, self._step, self.terms)
         self._queue_grew = asyncio.Event()
         self._to_save = asyncio.Event()
@@ -123,6 +125,7 @@ class Driver:
             group.create_task(keep_running("recorder", self._record_for_ever))
             group.create_task(keep_running("deadlines", self._watch_deadlines))
             group.create_task(keep_running("gates", self._looker.run))
+            group.create_task(keep_running("breaker", self.breaker.run))
             group.create_task(keep_running("reverts", self._watch_reverts))
             for site, follower in self.sites.items():
                 group.create_task(keep_running(f"status of {site}", follower.follow))
@@ -239,6 +242,7 @@ class Driver:
         if admission.begun is None:
             log.warning("change-set kept back", change_set=admission.change_set_id, reason=admission.reason)
             self._announce(admission.change_set_id, admission.account_id)
+            self.breaker.moved()
             return
         self._began(admission.begun)
 
