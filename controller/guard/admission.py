@@ -7,7 +7,7 @@ recorded, what it takes away is counted, scopes of the breaker open, and it pass
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
@@ -147,7 +147,8 @@ class Guard:
             passes = found.owner and not found.unasked and all(not r.actor.startswith(OWNER) for r in ahead)
             if ahead and not passes:
                 return Kept(holds.wait_behind(session, row, ahead[-1]))
-        context = self._context(session, found, now)
+        everywhere = _announced(found.old, frozenset(sites))
+        context = replace(self._context(session, found, now), announced=everywhere)
         verdict = _with_remedies(assess(found.effects, context), found)
         judged = Judged(found, context, verdict)
         if verdict.decision == "hold":
@@ -176,7 +177,6 @@ class Guard:
             lane=_lane(change_set),
             breaker=scopes.load(session) if found.losses else State(),
             freezes=freezes.values(session, now),
-            announced=_announced(found.old, {e.site for e in found.effects}),
             touched=_touched(change_set, found.old),
             released_by="" if released is None else released.decided_by or "somebody",
         )
@@ -268,12 +268,12 @@ def _lane(change_set: ChangeSet) -> Lane | None:
     return cast(Lane, change_set.lane) if change_set.lane in get_args(Lane) else None
 
 
-def _announced(old: Chunk | None, sites: set[str]) -> dict[Prefix, frozenset[str]]:
-    """Return where each of the account's prefixes is announced, of ``sites``."""
+def _announced(old: Chunk | None, sites: frozenset[str]) -> dict[Prefix, frozenset[str]]:
+    """Return where each of the account's prefixes is announced, of all ``sites``."""
     if old is None:
         return {}
     return {
-        b.cidr: frozenset(sites if b.sites is None else sites.intersection(b.sites))
+        b.cidr: sites if b.sites is None else sites.intersection(b.sites)
         for b in old.bgp_prefixes
         if b.advertised
     }

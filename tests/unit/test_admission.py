@@ -234,6 +234,23 @@ def test_an_operators_onboarding_goes_at_once_and_his_announcing_is_staged(folde
     play(scenario, folder)
 
 
+def test_two_operators_take_a_prefix_off_one_site_and_not_off_its_last(folder: Path) -> None:
+    """Where it stays announced is asked of all sites, not of those alone at which something happens."""
+
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.does(onboard("acme", 1))
+            for sites, gone, state in [(("site1",), "site2", "done"), ((), "site1", "held")]:
+                bgp = BgpPrefixObject("g1", "p1", cidr(1), None, True, sites)
+                narrow = change("acme", OPERATOR, Change(bgp_prefix=bgp))
+                signed = asked(narrow, "narrow", cidr(1), sites=[gone], by=("o1", "o2"))
+                assert (await controller.does(signed)).state == state
+            assert cidr(1) in one.status().sent
+            assert cidr(1) not in two.status().sent
+
+    play(scenario, folder)
+
+
 @pytest.mark.parametrize("flaw", ["expired", "other prefix", "other account", "forged"])
 def test_an_intent_that_does_not_hold_asks_for_nothing(folder: Path, flaw: str) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
