@@ -136,6 +136,7 @@ def test_a_release_without_guards_is_seen_in_the_copy(release, production, capsy
         assert ("configured", "globex", cidr, "deleted", "0", "no") in rows, out
     assert ("operational", "acme", "192.0.2.0/24", "unbind", "3", "yes") in rows, out
     assert "times something would be taken away that its owner did not ask for" in out
+    assert out.count("intents: nobody asked for") == 3, "its guards held the change-sets, and say why"
 
 
 def test_nobody_is_told_of_what_happens_in_a_copy(production: Path, tmp_path: Path) -> None:
