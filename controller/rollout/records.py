@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from controller.guard import holds
@@ -303,24 +303,36 @@ def join_sites(session: Session, sites: Iterable[str]) -> None:
     A new site is brought to what the recorded roll-outs made of each account; the account's last roll-out
     is the one that answers for it.
     """
-    for site in sites:
-        if session.get(SiteRow, site) is not None:
-            continue
-        session.add(SiteRow(name=site, generation=0))
-        session.flush()
-        for head in session.scalars(select(HeadRow)):
-            last = session.scalar(
-                select(RolloutRow)
-                .where(RolloutRow.account_id == head.account_id)
-                .order_by(RolloutRow.seq.desc())
-                .limit(1)
-            )
-            if last is not None:
-                hash_ = _join_staged(session, site, head.account_id, head.hash)
-                if hash_ is not None:
-                    session.add(
-                        SiteTreeRow(site=site, account_id=head.account_id, hash=hash_, rollout_id=last.id)
-                    )
+    fresh = [site for site in sites if session.get(SiteRow, site) is None]
+    if not fresh:
+        return
+    session.add_all(SiteRow(name=site, generation=0) for site in fresh)
+    session.flush()
+    # A fleet has thousands of accounts: what is asked of each is asked of all at once.
+    newest = select(func.max(RolloutRow.seq)).group_by(RolloutRow.account_id)
+    last = {
+        row.account_id: row.id
+        for row in session.execute(
+            select(RolloutRow.account_id, RolloutRow.id).where(RolloutRow.seq.in_(newest))
+        )
+    }
+    over = [state.value for state in OVER]
+    staged = set(
+        session.scalars(
+            select(RolloutRow.account_id).where(RolloutRow.state.not_in(over), RolloutRow.gated).distinct()
+        )
+    )
+    heads = session.execute(select(HeadRow.account_id, HeadRow.hash)).all()
+    for site in fresh:
+        rows = []
+        for account_id, head in heads:
+            hash_ = _join_staged(session, site, account_id, head) if account_id in staged else head
+            if account_id in last and hash_ is not None:
+                rows.append(
+                    {"site": site, "account_id": account_id, "hash": hash_, "rollout_id": last[account_id]}
+                )
+        if rows:
+            session.execute(insert(SiteTreeRow), rows)
 
 
 def _join_staged(session: Session, site: str, account_id: str, head: str) -> str | None:
