@@ -557,3 +557,21 @@ def test_a_site_that_is_away_keeps_route_and_binding_and_holds_no_other_up(world
             assert not world.agents["s2"].chunks["acme"].bindings
 
     play(world, scenario)
+
+
+def test_what_waits_behind_a_staged_one_holds_up_nobody_behind_it(world: World) -> None:
+    """More change-sets wait than are looked at together, and the next account's goes all the same."""
+
+    async def scenario(world: World) -> None:
+        policy = Policy(waves=Waves(bake_s=600.0), gates=Gates(wait_s=5.0))
+        async with world.controller(policy) as c:
+            await c.over(c.submit(change(*onboarded(0))))
+            c.submit(change(route(0, False), lane="staged"))
+            await c.at("baking")
+            with c.store.write() as session:
+                for n in range(120):
+                    outbox.append(session, change(route(0, bool(n % 2))))
+            assert (await c.over(c.submit(change(route(1, True))))).state == "done"
+            assert len(c.waiting()) == 120
+
+    play(world, scenario)
