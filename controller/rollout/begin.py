@@ -259,7 +259,12 @@ def add_row(session: Session, rollout: Rollout, snapshot_id: str) -> RolloutRow:
 
 def decode_course(row: RolloutRow) -> Course:
     """Return how a recorded roll-out goes; one of before there were lanes went at once."""
-    return msgspec.json.decode(row.course, type=Course) if row.course else Course()
+    return parse_course(row.course)
+
+
+def parse_course(text: str) -> Course:
+    """Return what is recorded of how a roll-out goes."""
+    return msgspec.json.decode(text, type=Course) if text else Course()
 
 
 def change_set_state(rollout: Rollout) -> str:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from controller.rollout.begin import parse_course
 from controller.rollout.states import FINISHED, OVER
 from controller.rollout.tables import RolloutRow, RolloutSiteRow, SiteConflictRow, SiteTreeRow
 from controller.snapshots.collection import Collected, Entry, History, Holder, Keep, Past, collect
@@ -79,6 +80,7 @@ def _rollouts(session: Session, seqs: Mapping[str, int]) -> list[Holder]:
             RolloutRow.from_hash,
             RolloutRow.to_hash,
             RolloutRow.state,
+            RolloutRow.course,
         ).order_by(RolloutRow.seq)
     ).all()
     newest = {row.account_id: row.id for row in rows}
@@ -86,7 +88,7 @@ def _rollouts(session: Session, seqs: Mapping[str, int]) -> list[Holder]:
         Holder(
             row.id,
             seqs.get(row.snapshot_id, 0),
-            tuple(h for h in (row.from_hash, row.to_hash) if h is not None),
+            tuple(h for h in (row.from_hash, row.to_hash, *_others(row.course)) if h is not None),
             settled=row.state in over
             and row.id not in aimed
             and row.id not in open_at
@@ -95,6 +97,12 @@ def _rollouts(session: Session, seqs: Mapping[str, int]) -> list[Holder]:
         )
         for row in rows
     ]
+
+
+def _others(course: str) -> tuple[str, ...]:
+    """Return the chunks that a roll-out may have left at sites besides its own, which are no snapshot's."""
+    found = parse_course(course)
+    return (*found.also, *found.beside, *found.were)
 
 
 def _named(session: Session, seqs: Mapping[str, int]) -> set[int]:

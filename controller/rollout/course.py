@@ -39,7 +39,8 @@ class Course(msgspec.Struct, frozen=True):
     be called. ``reverts``: the roll-out that this one takes back; ``reverted_by``: the change-sets that take
     this one back. ``also``: other chunks that have this change in effect, since a later change was applied on
     both sides of it (``rollout.rebase``); ``beside``: the chunks that it means at sites which an older,
-    staged roll-out has not reached.
+    staged roll-out has not reached. ``were``: chunks that it went from earlier; sites that are away may hold
+    them.
     """
 
     lane: str = "express"
@@ -61,6 +62,7 @@ class Course(msgspec.Struct, frozen=True):
     reverted_by: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    were: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

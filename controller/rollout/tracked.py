@@ -90,6 +90,9 @@ def rebased(rollout: Rollout, names: Mapping[ChunkHash | None, ChunkHash]) -> Ro
     also = rollout.course.also
     if new != rollout.to_hash and rollout.to_hash not in also:
         also = (*also, rollout.to_hash)
+    old, were = rollout.from_hash, rollout.course.were
+    if old is not None and names.get(old, old) != old and old not in were:
+        were = (*were, old)
     return Rollout(
         rollout.id,
         rollout.change_set_id,
@@ -100,5 +103,5 @@ def rebased(rollout: Rollout, names: Mapping[ChunkHash | None, ChunkHash]) -> Ro
         state=rollout.state,
         wave=rollout.wave,
         deadline=rollout.deadline,
-        course=msgspec.structs.replace(rollout.course, also=also),
+        course=msgspec.structs.replace(rollout.course, also=also, were=were),
     )

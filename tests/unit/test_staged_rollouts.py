@@ -8,13 +8,16 @@ import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+import controller.exports.choice  # noqa: F401 (every room's tables: what refers to what goes with it)
 from controller.bgp import Prefix
 from controller.rollout import records, reports
+from controller.rollout.collection import collect_history
 from controller.rollout.driver import Driver
 from controller.rollout.errors import RolloutOverError, UnknownRolloutError
 from controller.rollout.events import Aborted, Paused, Resumed
@@ -22,6 +25,7 @@ from controller.rollout.gatekeeper import GateAnswer, GateOutcome, GateQuestion
 from controller.rollout.reports import ChangeSetReport, RolloutReport
 from controller.safety.policy import Gates, Lanes, Policy, Waves
 from controller.snapshots import outbox
+from controller.snapshots.collection import Keep
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, ChangeSet, PrefixObject
 from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store, open_store
@@ -476,7 +480,6 @@ def test_intents_of_all_change_sets_between_travel_along(world: World) -> None:
     key = Ed25519PrivateKey.generate()
 
     def intent(n: int, year: int = 2100) -> str:
-        from datetime import UTC, datetime
 
         start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(year, 1, 1, tzinfo=UTC)
         return sign(
@@ -555,6 +558,36 @@ def test_a_site_that_is_away_keeps_route_and_binding_and_holds_no_other_up(world
             world.links["s2"].go(True)
             await c.until(lambda: [r.state for r in c.rollouts()] == ["done"] * 3)
             assert not world.agents["s2"].chunks["acme"].bindings
+
+    play(world, scenario)
+
+
+def test_what_a_site_holds_from_beside_a_staged_one_stays_known_while_it_is_away(world: World) -> None:
+    """The chunk of a site that was not reached is no snapshot's; letting history go must not forget it."""
+
+    async def scenario(world: World) -> None:
+        policy = Policy(waves=Waves(bake_s=0.0, shares=(0.5, 1.0)), gates=Gates(wait_s=5.0))
+        async with world.controller(policy) as c:
+            await c.over(c.submit(change(*onboarded(0))))
+            world.observers.open.clear()
+            staged = c.submit(change(route(0, False), lane="staged"))
+            last = (await c.at("gating")).waves[-1][0]
+            toggle = c.submit(change(route(1, True)))
+            await c.until(lambda: last in world.sent(1))
+            world.links[last].go(False)
+            await c.until(lambda: c.driver.sites[last].view.reachable is False)
+            c.submit(change(route(2, True)))
+            await c.until(lambda: len(c.rollouts()) == 4)
+            world.observers.open.set()
+            await c.until(lambda: world.sent(0) == {last})
+            c.submit(change(route(3, True)))
+            await c.until(lambda: world.sent(3) == set(SITES) - {last})
+            with c.store.write() as session:
+                collect_history(session, Keep(0, timedelta(0)), datetime(2100, 1, 1, tzinfo=UTC), [])
+        async with world.controller(policy) as c:
+            world.links[last].go(True)
+            assert (await c.over(staged)).state == (await c.over(toggle)).state == "done"
+            assert world.sent(0) == set() and world.sent(1) == world.sent(3) == set(SITES)
 
     play(world, scenario)
 
