@@ -152,7 +152,8 @@ class Site:
     def let_go(self) -> None:
         """Ask the guard what may be taken away now, and journal that before anybody acts on it."""
         self.held = ()
-        self._charge_what_was_late()
+        if self.state.going or self.out:
+            self._charge_what_was_late()
         if not self.state.standing:
             return
         ruling: Ruling = judge(

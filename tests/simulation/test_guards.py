@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.guards import GUARDS, Guard
+from tests.simulation.guards import GUARDS, SECOND_LINES, Guard
 from tests.simulation.histories import run_numbered
 
 HISTORIES = 3000
 
 
-@pytest.mark.parametrize("guard", GUARDS, ids=lambda g: g.name)
+@pytest.mark.parametrize("guard", [*GUARDS, *SECOND_LINES], ids=lambda g: g.name)
 def test_without_it_its_invariant_breaks(guard: Guard) -> None:
     settings = guard.without()
     others: set[str] = set()

@@ -110,7 +110,7 @@ def harm_curves(harms: Mapping[str, Sequence[Harm]], folder: Path, prefixes: int
         panel.set_title(name, fontsize=10)
         panel.grid(alpha=0.25)
     panels[0].set_ylabel("prefixes unreachable after a day")
-    panels[-1].legend(fontsize=7, loc="upper left")
+    panels[-1].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     path = folder / "harm.png"
     figure.savefig(path, dpi=110)
