@@ -111,6 +111,12 @@ class Fleet:
         )
         return candidate(self.tree, old, change_set(account, *changes)).chunk, changes
 
+    def bound(self, account: str, number: int) -> Change:
+        """Return an owner's additive change: one more service, for a sixteenth of one of its prefixes."""
+        prefix = self.chunk(account).prefixes[number // 16 % self.each]
+        part = [*ipaddress.IPv4Network(prefix.cidr).subnets(new_prefix=28)][number % 16]
+        return Change(binding=BindingObject(f"x{number}", prefix.id, Prefix(str(part)), "cdn"))
+
     def fill(self, store: Store) -> None:
         """Put it into an empty store, as it would be there after one snapshot, delivered to all sites."""
         names = sorted(self.tree)
@@ -171,16 +177,13 @@ def judged(fleet: Fleet, account: str, ledger: Ledger) -> Callable[[int], object
 
 
 def admission(store: Store, fleet: Fleet) -> Callable[[int], object]:
-    """Return what queues and admits a toggle of one account."""
+    """Return what queues and admits an owner's change."""
 
     def one(n: int) -> None:
         account = named(n % fleet.accounts)
-        new = fleet.chunk(account).bgp_prefixes[n % fleet.each]
-        toggled = Change(
-            bgp_prefix=BgpPrefixObject(new.id, new.prefix_id, new.cidr, None, True, None, prepends=1)
-        )
+        made = change_set(account, fleet.bound(account, n), number=os.getpid() * 100_000 + n)
         with store.write() as session:
-            outbox.append(session, change_set(account, toggled, number=os.getpid() * 100_000 + n))
+            outbox.append(session, made)
         with store.write() as session:
             admit(session)
 
