@@ -17,6 +17,8 @@ from controller.cli.resources.snapshots import Name
 from controller.cli.routes import herald
 
 POLL_S = 0.1
+JUDGED_S = 3.0
+"""Seconds to wait until the subtractive half has been looked at, so that it can be said what is held."""
 UNDER_WAY = frozenset({"queued", "rolling"})
 WAITING: Given = {"wait": (Wait, Until.SENT), "deadline": (Deadline, 60.0)}
 
@@ -106,7 +108,7 @@ def _follow(call: Call, found: Object) -> Object:
     from controller.cli.output import progress  # noqa: PLC0415
 
     path = herald("rollbacks", str(found["id"]), "progress")
-    told = ""
+    told, looked = "", time.monotonic() + JUDGED_S
     while True:
         now = call.client.one(path)
         line = _line(now)
@@ -114,6 +116,7 @@ def _follow(call: Call, found: Object) -> Object:
             told = line
             progress(line)
         over = not any(now["additive"].get(state) for state in UNDER_WAY)
+        over = over and (not now["subtractive"].get("queued") or time.monotonic() >= looked)
         if over or call.shared.wait == Until.ACCEPTED or time.monotonic() >= call.ends:
             return now
         time.sleep(POLL_S)
