@@ -56,7 +56,7 @@ bake_s = 0.2
 wait_s = 20.0
 """
 """What the server is given: nobody has to have asked, and bakes are short."""
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 STATES = {"passes": "done", "refused": "reverted"}
 
 
@@ -153,7 +153,7 @@ class Case:
         while not await asyncio.to_thread(wanted):
             if time.monotonic() > ends:
                 raise CrashError(f"{self.scenario}: the states stay {self._states()}\n{self._log()}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     def _log(self) -> str:
         log = self.folder / "serve.log"
