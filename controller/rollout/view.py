@@ -43,6 +43,9 @@ LOOK_BACK = 200
 OBSERVED_FOR_S = 1.0
 """Seconds for which one reading of all RIBs serves."""
 
+PACE = 5.0
+"""A reading serves so many times as long as it took: looking must not become what the process does most."""
+
 PATIENCE_S = 0.5
 """Seconds that a caller waits for a new reading while there is one that serves."""
 
@@ -224,7 +227,7 @@ class StoreView:
     def _read_all(self, read_ribs: Reader) -> _Reading:
         seen: dict[Prefix, dict[str, AsPath]] = {}
         routers, reason = 0, ""
-        at = rfc3339(datetime.now(UTC))
+        at, began = rfc3339(datetime.now(UTC)), time.monotonic()
         try:
             rows, routers = read_ribs()
         except HeraldError as error:
@@ -233,7 +236,9 @@ class StoreView:
         for row in rows:
             if row.best:
                 seen.setdefault(row.prefix, {})[row.node] = row.as_path
-        found = _Reading(time.monotonic() + OBSERVED_FOR_S, Reading(at, routers, seen), reason)
+        ended = time.monotonic()
+        serves = max(OBSERVED_FOR_S, PACE * (ended - began))
+        found = _Reading(ended + serves, Reading(at, routers, seen), reason)
         with self._reader_lock:
             self._reading = found
         return found

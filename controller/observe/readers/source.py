@@ -93,15 +93,13 @@ class Source:
         if not isinstance(text, str):
             raise self.garbled("an address", text)
         try:
-            return str(ipaddress.ip_address(text.partition("%")[0]))
+            return _address(text)
         except ValueError as error:
             raise self.garbled("an address", text) from error
 
     def next_hop(self, texts: list[str]) -> str | None:
         """Return the global one of a next hop's addresses (RFC 2545, 3); None when unspecified."""
-        addresses = [ipaddress.ip_address(self.address(text)) for text in texts]
-        chosen = next((a for a in addresses if not a.is_link_local), addresses[0] if addresses else None)
-        return None if chosen is None or chosen.is_unspecified else str(chosen)
+        return _global_one(tuple(self.address(text) for text in texts))
 
     def as_path(self, text: object) -> AsPath:
         """Return an AS_PATH written as ``1 2 {3 4}`` (BIRD, OpenBGPD) or ``1 2 {3,4}`` (FRR).
@@ -110,21 +108,10 @@ class Source:
         """
         if not isinstance(text, str):
             raise self.garbled("an AS path", text)
-        path: list[int | tuple[int, ...]] = []
-        members: list[int] | None = None
-        for token in re.findall(r"[{}]|[^\s,{}()\[\]]+", text):
-            if token == "{" and members is None:
-                members = []
-            elif token == "}" and members is not None:
-                path.append(tuple(members))
-                members = None
-            elif token.isascii() and token.isdigit() and int(token) < 2**32:
-                (path if members is None else members).append(int(token))
-            else:
-                raise self.garbled("an AS path", text)
-        if members is not None:
-            raise self.garbled("an AS path whose sets are closed", text)
-        return tuple(path)
+        try:
+            return _as_path(text)
+        except ValueError as error:
+            raise self.garbled(str(error), text) from error
 
     def community(self, text: object) -> str:
         """Return a community in numbers: ``a:b``, or ``a:b:c`` for a large one."""
@@ -142,6 +129,41 @@ def source_of(inventory: Inventory, node: str) -> Source:
     """Return the source for ``node``; raises InventoryError for an unknown one."""
     found = inventory.node(node)
     return Source(found.name, found.daemon, _owners(inventory))
+
+
+# A RIB says the same few addresses and paths very many times.
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text.partition("%")[0]))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _global_one(texts: tuple[str, ...]) -> str | None:
+    addresses = [ipaddress.ip_address(text) for text in texts]
+    chosen = next((a for a in addresses if not a.is_link_local), addresses[0] if addresses else None)
+    return None if chosen is None or chosen.is_unspecified else str(chosen)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _as_path(text: str) -> AsPath:
+    """Return the path in ``text``; raises ValueError that says what was expected."""
+    path: list[int | tuple[int, ...]] = []
+    members: list[int] | None = None
+    for token in re.findall(r"[{}]|[^\s,{}()\[\]]+", text):
+        if token == "{" and members is None:
+            members = []
+        elif token == "}" and members is not None:
+            path.append(tuple(members))
+            members = None
+        elif token.isascii() and token.isdigit() and int(token) < 2**32:
+            (path if members is None else members).append(int(token))
+        else:
+            raise ValueError("an AS path")
+    if members is not None:
+        raise ValueError("an AS path whose sets are closed")
+    return tuple(path)
 
 
 @functools.lru_cache(maxsize=4)
