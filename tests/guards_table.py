@@ -14,6 +14,16 @@ GUARDS: dict[str, str] = {
     "non_production": "tests/properties/test_assess.py::test_a_dormant_change_of_another_prefix_is_held",
     "shrinkage": "tests/properties/test_assess.py::test_a_source_that_shrank_takes_nothing_away",
     "correlated": "tests/properties/test_correlated.py::test_one_ill_site_may_withdraw_and_a_quorum_may_not",
+    "held_stays_out": "tests/unit/test_admission.py::"
+    "test_a_tasks_delete_is_held_and_nothing_of_it_reaches_an_agent",
+    "no_ride_along": "tests/unit/test_breaker_api.py::"
+    "test_what_an_operator_asked_for_does_not_ride_along_with_the_owners_change_of_the_same_object",
+    "ledger_survives": "tests/unit/test_admission.py::"
+    "test_what_was_counted_and_held_before_a_crash_is_so_after_it",
+    "queue_hash": "tests/unit/test_breaker_api.py::"
+    "test_closing_names_the_queue_that_was_looked_at_and_decides_on_each_group",
+    "freeze": "tests/unit/test_breaker_api.py::"
+    "test_a_freeze_refuses_what_takes_away_and_only_its_owner_lifts_it",
     "agent_intents": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_budget": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_keeper": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",

@@ -30,7 +30,7 @@ from controller.addressing.life_policy import after
 from controller.addressing.life_tables import IntentRequestRow, WithdrawalLockRow
 from controller.addressing.tables import PrefixRow
 from controller.bgp import Prefix, covers
-from controller.guard import freezes
+from controller.guard import freezes, holds
 from controller.safety.effects import Effect
 from controller.safety.freeze import frozen
 from controller.safety.intents import Intent, IntentError, needed, uncovered
@@ -45,12 +45,16 @@ INTENT_POINTER = "/header/Herald-Intent"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One account's part of a write. ``takes_from``: prefixes that lose what no change shows."""
+    """One account's part of a write. ``takes_from``: prefixes that lose what no change shows.
+
+    ``named``: the objects that the caller asks to have taken away, in so many words.
+    """
 
     account_id: str
     changes: Sequence[Change]
     takes_from: frozenset[str]
     change_set_id: str
+    named: frozenset[str] = frozenset()
 
 
 class NamedIntent:
@@ -136,6 +140,10 @@ def answer_for(
     if not left:
         return []
     delegated = caller.account_id != taken.account_id
+    if caller.role == "customer":
+        left = _less_what_others_want(session, taken, bases[0], left, context.sites)
+        if not left:
+            return []
     if caller.role == "customer" and (not delegated or _are_delegated(session, taken, caller, left)):
         return [
             context.intents.sign(
@@ -224,6 +232,33 @@ def _bases(session: Session, taken: Taken) -> tuple[str | None, list[Base]]:
     if generation is not None and taken.changes:
         bases.append(objects_of(snapshots.chunk(session, generation)))
     return generation, bases
+
+
+def _less_what_others_want(
+    session: Session, taken: Taken, seen: Base, effects: Sequence[Effect], sites: Sequence[str]
+) -> tuple[Effect, ...]:
+    """Return the effects that the caller asks for, without what somebody else's held change-sets would do.
+
+    What they ask for is configured already, and rides along with each change of the same object; the owner
+    who changes something else of it has not asked for that. Whoever names it has.
+    """
+    others = {
+        name[1]
+        for change_set in holds.of_others(session, taken.account_id)
+        for name in holds.objects_of(change_set)
+    } - taken.named
+    if not others:
+        return tuple(effects)
+    mine = [c for c in taken.changes if (name := holds.named(c)) is None or name[1] not in others]
+    operational = _operational(session, taken.account_id)
+    asked = set(subtraction(taken.changes, [seen], sites).effects)
+    asked |= set(subtraction(mine, [operational], sites).effects)
+    return tuple(e for e in effects if e in asked)
+
+
+def _operational(session: Session, account_id: str) -> Base:
+    generation = snapshots.head_of(session, account_id)
+    return {} if generation is None else objects_of(snapshots.chunk(session, generation))
 
 
 def _are_delegated(session: Session, taken: Taken, caller: Caller, effects: Sequence[Effect]) -> bool:

@@ -40,6 +40,9 @@ CHANGE_SET_HEADER = "Herald-Change-Set"
 MOST_TOLD = 10
 """Change-sets that the header of an answer names; whatever makes more has them in its body."""
 
+TAKES_AWAY = frozenset({"withdraw", "delete"})
+"""The actions by which a caller names an object that is to be taken away."""
+
 DRY_RUN_CODE = 1000
 """The code of the message in a dry run's envelope."""
 
@@ -208,7 +211,14 @@ class Write:
             )
         named = self.named_intent
         for account_id, part in self._accounts.items():
-            taken = Taken(account_id, part.changes, frozenset(part.takes_from), part.change_set_id)
+            named_objects = frozenset(e.object_id for e in self._events if e.action in TAKES_AWAY)
+            taken = Taken(
+                account_id,
+                part.changes,
+                frozenset(part.takes_from),
+                part.change_set_id,
+                named_objects,
+            )
             part.intents += answer_for(taken, part.intents, named, self.context, self.caller)
         named.must_be_used()
 

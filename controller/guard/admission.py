@@ -141,11 +141,10 @@ class Guard:
             return Kept(why)
         now = self._clock()
         found = compiled(session, left, sites, self._keys, now)
-        if found.losses or not found.owner:
+        # An owner's word, additive or asked for, passes what is held of the same object: that is overtaken.
+        if not found.owner or found.unasked:
             ahead = holds.in_the_way(session, row, left)
-            # An owner's word, asked for, passes what others want of the same object: that is overtaken.
-            passes = found.owner and not found.unasked and all(not r.actor.startswith(OWNER) for r in ahead)
-            if ahead and not passes:
+            if ahead:
                 return Kept(holds.wait_behind(session, row, ahead[-1]))
         everywhere = _announced(found.old, frozenset(sites))
         context = replace(self._context(session, found, now), announced=everywhere)

@@ -88,6 +88,16 @@ def note(session: Session, held: Held) -> None:
     session.get_one(HoldRow, held.change_set_id).body = msgspec.json.encode(held)
 
 
+def of_others(session: Session, account_id: str) -> list[ChangeSet]:
+    """Return the held change-sets of an account that are not its own, oldest first.
+
+    What they would do is in the configured state and not in the operational one, and no owner asked for it.
+    """
+    ids = [h.change_set_id for h in undecided(session, account_id) if not h.actor.startswith("customer:")]
+    rows = select(ChangeSetRow).where(ChangeSetRow.id.in_(ids)).order_by(ChangeSetRow.seq)
+    return [outbox.decode(row) for row in session.scalars(rows)] if ids else []
+
+
 def to_be_deployed(session: Session, change_set_id: str) -> HoldRow | None:
     """Return the hold of a change-set that somebody decided to deploy; None when nobody has."""
     row = session.get(HoldRow, change_set_id)

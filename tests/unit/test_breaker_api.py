@@ -163,6 +163,24 @@ def test_one_operators_withdrawal_is_accepted_and_held_and_its_owner_may_want_it
     assert world.told("acme", "hold.deployed")
 
 
+def test_what_an_operator_asked_for_does_not_ride_along_with_the_owners_change_of_the_same_object(
+    world: World,
+) -> None:
+    held = world.advertise("operator", CIDRS[0], False)
+    ids = world.ids[CIDRS[0]]
+    path = f"/client/v4/accounts/acme/addressing/prefixes/{ids['prefix']}/bgp/prefixes/{ids['bgp']}"
+    answer = world.clients["owner"].patch(path, json={"asn_prepend_count": 1})
+    assert answer.status_code == 200, answer.text
+    world.admit()
+    mine = answer.headers["Herald-Change-Set"]
+    assert world.announced() == 12 and (world.state(held), world.state(mine)) == ("held", "queued")
+    # The owner who names it has asked for it, and passes what another wants.
+    asked = world.advertise("owner", CIDRS[0], False)
+    assert world.state(asked) == "rolling" and world.announced() == 11
+    decide(world, "operator", held, "drop")
+    assert (world.state(held), world.state(mine)) == ("failed", "failed"), "overtaken"
+
+
 def test_two_operators_deploy_what_one_asked_for_and_their_intent_works_once(world: World) -> None:
     held = world.advertise("operator", CIDRS[0], False)
     other = world.advertise("operator", CIDRS[1], False)

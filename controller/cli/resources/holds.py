@@ -45,7 +45,8 @@ def _decide(call: Call, id_: str, decision: str, says: str) -> Done:
     if held is None:
         raise CliError(f"no change-set {id_!r} is held: herald holds list shows what is")
     path = f"{herald('accounts', held['account_id'], 'holds', id_)}/decision"
-    made = call.client.write("POST", path, {"decision": decision, "reason": call.why()})
+    client = call.connection.as_owner(held["account_id"]).client if decision == "deploy" else call.client
+    made = client.write("POST", path, {"decision": decision, "reason": call.why()})
     return Done(made, f"{id_} {says}")
 
 
