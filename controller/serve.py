@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from controller.guard.admission import Guard
     from controller.observe.looking import Looker
     from controller.rollout.driver import Driver
+    from controller.rollout.leading import Leading
     from controller.rollout.signals import Signals
     from controller.rollout.watchers import Watchers
     from controller.store import Store
@@ -151,14 +152,15 @@ async def _serve(told: Told) -> None:
             on_write=_each(view.forget_all, notifications.bell.ring),
             webhook_policy=notifications.policy,
         )
-        await driver.start()
+        leading = await _lead(store, told, driver)
         notifications.start()
-        rolling = asyncio.create_task(driver.run(), name="roll-outs")
+        rolling, keeping = _at_work(driver, leading)
         working = [
             rolling,
+            keeping,
             *_supervised(tasks, validator, _signals(driver, looker, notifications.bell.ring)),
         ]
-        stop = _stop_with(rolling)
+        stop = _stop_with(rolling, keeping)
         try:
             await serve_app(
                 app,
@@ -176,8 +178,8 @@ async def _serve(told: Told) -> None:
             await asyncio.wait(working)
             await notifications.close()
             await driver.close()
-        if not rolling.cancelled() and (error := rolling.exception()) is not None:
-            raise error
+            leading.close()
+        _raise_of(keeping, rolling)
     finally:
         store.close()
     log.info("ended in order")
@@ -268,15 +270,59 @@ def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     return [*built, metrics, *guards, rollback_routes.router, pin_routes.router]
 
 
-def _stop_with(task: asyncio.Task[None]) -> asyncio.Event:
-    """Return the event that ends the server: by SIGTERM, SIGINT, or because the roll-outs crashed."""
+async def _lead(store: Store, told: Told, driver: Driver) -> Leading:
+    """Wait to lead the controllers on this store, then start; ends in order on SIGTERM meanwhile."""
+    import signal  # noqa: PLC0415
+
+    from controller.rollout.leading import Leading  # noqa: PLC0415
+    from controller.transport.http_server import refuse_taken  # noqa: PLC0415
+
+    if told.socket is not None:
+        refuse_taken(told.socket)  # one that stands by needs an address of its own
+    leading = Leading(store, told.state_dir)
+    waiting = asyncio.ensure_future(leading.wait_to_lead())
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, waiting.cancel)
+    try:
+        await waiting
+    except asyncio.CancelledError:
+        leading.close()
+        raise SystemExit(0) from None
+    finally:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(signum)
+    driver.lead_by(leading.fence)
+    await driver.start()
+    return leading
+
+
+def _at_work(driver: Driver, leading: Leading) -> tuple[asyncio.Task[None], asyncio.Task[None]]:
+    """Start the roll-outs, and keeping the lease."""
+    keeping = leading.keep(driver.highest_fence, driver.lead_by)
+    return (
+        asyncio.create_task(driver.run(), name="roll-outs"),
+        asyncio.create_task(keeping, name="lease"),
+    )
+
+
+def _raise_of(*tasks: asyncio.Task[None]) -> None:
+    """Raise what the first of ``tasks`` that failed raised."""
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+def _stop_with(*tasks: asyncio.Task[None]) -> asyncio.Event:
+    """Return the event that ends the server: by SIGTERM, SIGINT, or because one of ``tasks`` ended."""
     import signal  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    task.add_done_callback(lambda _: stop.set())
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
     return stop
 
 

@@ -364,6 +364,7 @@ class Site:
             unconfirmed={account_id: p.generation for account_id, p in sorted(state.unconfirmed.items())},
             nonce=state.nonce,
             cut_off=self._cut_off(),
+            fence=state.fence,
         )
 
     def _taken_off(self) -> list[HeldEffect]:

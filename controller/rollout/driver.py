@@ -83,6 +83,8 @@ class Driver:
         self.sites = {site: SiteFollower(site, link, self) for site, link in links.items()}
         self.conflicts = Conflicts(store)
         self.ending = False
+        self.fence = 0
+        """The token by which this controller leads (``rollout.lease``); 0 when nobody asked for a lease."""
         self._known: set[str] = set()
         self._clock = clock
         self._targets: dict[str, dict[str, Target]] = {}
@@ -137,6 +139,14 @@ class Driver:
         await self._record()
         for follower in self.sites.values():
             await follower.link.close()
+
+    def highest_fence(self) -> int:
+        """Return the highest fence that a site tells of."""
+        return max((f.view.status.fence for f in self.sites.values() if f.view.status), default=0)
+
+    def lead_by(self, fence: int) -> None:
+        """Command by another fence from now on."""
+        self.fence = fence
 
     def change_set_queued(self, change_set_id: str) -> None:
         """Wake the admission; may be called from any thread, once the write has been committed."""

@@ -3,6 +3,7 @@
 ::
 
     RolloutError
+    ├── NotLeadingError         another controller leads by now: this one ends
     ├── RolloutOverError        it is over, or what is asked for changes nothing any more
     ├── StoreReplacedError      an older copy of the store was restored under a running controller
     ├── UnknownChangeSetError   no change-set has that id
@@ -18,6 +19,10 @@ from controller.errors import HeraldError
 
 class RolloutError(HeraldError):
     """Root of the errors of this package."""
+
+
+class NotLeadingError(RolloutError):
+    """This controller does not hold the store's lease any more; it must send nothing."""
 
 
 class RolloutOverError(RolloutError):

@@ -65,6 +65,11 @@ class Book(Protocol):
         """Names of all chunks that this controller ever made."""
         ...
 
+    @property
+    def fence(self) -> int:
+        """The token by which this controller leads; agents refuse a lower one than they have heard of."""
+        ...
+
     def targets(self, site: str) -> Mapping[str, Target]:
         """What the site is to have, by account."""
         ...
@@ -277,7 +282,7 @@ class SiteFollower:
         unconfirmed = self.view.status.unconfirmed
         try:
             for account_id in accounts:
-                message = Confirmation(self.site, account_id, unconfirmed[account_id])
+                message = Confirmation(self.site, account_id, unconfirmed[account_id], self._book.fence)
                 crash_point("confirming")
                 receipt = await self.link.confirm(message)
                 crash_point("confirmation-received")
@@ -335,6 +340,7 @@ class SiteFollower:
                 intents=carried.get(account_id, ()),
                 lane=handing[account_id].lane,
                 confirm_within_s=handing[account_id].confirm_within_s,
+                fence=self._book.fence,
             )
             for generation, (account_id, body) in zip(generations, sound.items(), strict=True)
         ]

@@ -136,13 +136,18 @@ class _Server(uvicorn.Server):
             self._on_stop()
 
 
+def refuse_taken(path: Path) -> None:
+    """Raise :class:`TransportAddressError` if somebody already listens on the unix socket ``path``."""
+    if path.is_socket() and _answers(path):
+        raise TransportAddressError(f"somebody already listens on {path}: end that process first")
+
+
 def _listen_unix(path: Path) -> sockets.socket:
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
         raise TransportAddressError(
             f"socket path {path} is longer than {SOCKET_PATH_LIMIT} bytes: choose a shorter folder"
         )
-    if path.is_socket() and _answers(path):
-        raise TransportAddressError(f"somebody already listens on {path}: end that process first")
+    refuse_taken(path)
     listener = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     # Bound under another name and then renamed: whoever sees the name finds a listener with mode 0600.
     fresh = path.with_name(f"{path.name}.{os.getpid()}")

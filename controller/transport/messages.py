@@ -103,6 +103,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     effects that the agent's own guard holds back, with the check that does. ``unconfirmed``: accounts whose
     newest command awaits its confirmation, by generation. ``nonce``: what an override must name; new after
     each. ``cut_off``: why the site is to be taken for cut off; empty while the controller talks to it.
+    ``fence``: the highest that a command brought.
     """
 
     site: str
@@ -121,6 +122,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     unconfirmed: dict[str, int] = {}
     nonce: str = ""
     cut_off: str = ""
+    fence: int = 0
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
