@@ -198,7 +198,8 @@ def s04_no_prefix_loses_its_last_site_by_itself(world: World, new: Sequence[Fact
         if isinstance(fact, Admitted) and fact.actor != OWNER.format(fact.account_id) and not fact.released:
             for cidr, sites in fact.announced.items():
                 lost = {e.site for e in fact.effects if e.verb == "withdraw" and e.cidr == cidr}
-                if lost and lost >= set(sites):
+                gained = {e.site for e in fact.effects if e.verb == "announce" and e.cidr == cidr}
+                if lost and lost >= set(sites) and not gained:
                     return f"{fact.change_set_id} of {fact.actor} takes {cidr} off its last site"
     return None
 
