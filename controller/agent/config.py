@@ -64,12 +64,11 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AgentKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raw Ed25519 public keys, 32 bytes each (base64 in the file), by what they may sign.
 
-    ``intents``: the API's intent service; ``registry``: who may announce what; ``overrides``: the operators'
-    break-glass; ``policy``: records that loosen the agent's policy.
+    ``intents``: the API's intent service; ``overrides``: the operators' break-glass; ``policy``: records that
+    loosen the agent's policy.
     """
 
     intents: tuple[bytes, ...] = ()
-    registry: tuple[bytes, ...] = ()
     overrides: tuple[bytes, ...] = ()
     policy: tuple[bytes, ...] = ()
 

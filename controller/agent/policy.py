@@ -33,8 +33,6 @@ class AgentGuards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     budget: bool = True
     keeper: bool = True
     """A keeper site lets its prefix go for its owner alone."""
-    registry: bool = True
-    """Nothing is announced outside of the account's signed entry."""
 
 
 class AgentPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,9 +51,6 @@ class AgentPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     announce_least: Annotated[int, msgspec.Meta(ge=0)] = 2
     """So many live machines must hold a route's bindings, or all if fewer; and ``announce_share`` of them."""
     announce_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
-    withdraw_when_absent: bool = False
-    """Whether a route may be withdrawn because all live machines say that they lack its bindings; it is
-    held and reported otherwise. Held by budget and keepers like any withdrawal that no owner asked for."""
     ceiling: Annotated[int, msgspec.Meta(ge=1)] = 2_000_000
     """BGP prefixes that the site announces at most: more is a leak, not growth."""
     unconfirmed_after_s: Annotated[float, msgspec.Meta(ge=0)] = 300.0
@@ -99,7 +94,7 @@ def tighten(base: AgentPolicy, wanted: AgentPolicy) -> AgentPolicy:
     for name in ("keepers", "announce_least", "announce_share"):
         if getattr(wanted, name) < getattr(base, name):
             raise AgentPolicyError(f"{name}: {getattr(wanted, name)} is less than {getattr(base, name)}")
-    for name in ("withdraw_when_absent", "ceiling", "unconfirmed_after_s", "clock_skew_s", "override_s"):
+    for name in ("ceiling", "unconfirmed_after_s", "clock_skew_s", "override_s"):
         if getattr(wanted, name) > getattr(base, name):
             raise AgentPolicyError(f"{name}: {getattr(wanted, name)} is more than {getattr(base, name)}")
     return wanted

@@ -120,11 +120,15 @@ def _routes(facts: Facts) -> tuple[frozenset[Route] | None, list[Waiting]]:
     now = {r.prefix: r for r in facts.announced or ()}
     wanted: set[Route] = set()
     waiting: list[Waiting] = []
+    fresh = 0  # that become announced; one that goes makes room once it is gone
     for route in sorted(facts.desired.routes):
         current = now.get(route.prefix)
         standing = current is not None
         refused = route in facts.refused
         reason = "the speaker refused it" if refused else stands(facts, route.prefix, standing=standing)
+        if reason is None and not standing and len(now) + fresh >= facts.policy.ceiling:
+            reason = f"ceiling: this site announces {facts.policy.ceiling} BGP prefixes at most"
+        fresh += reason is None and not standing
         if reason is None:
             wanted.add(route)
             if facts.announced is None:

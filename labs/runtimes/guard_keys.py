@@ -1,4 +1,4 @@
-"""The keys of a lab's guards: who may sign intents, registry entries, overrides and policies.
+"""The keys of a lab's guards: who may sign intents, overrides and policies.
 
 In production the private keys lie with different people; a lab makes them all for itself, in its own state
 (mode 0600), and tells its agents the public ones. So an agent in a lab judges exactly as one in production.
@@ -20,7 +20,7 @@ from controller.agent.policy import AgentPolicy, PolicyRecord, sign_policy
 from labs.runtimes.errors import LabStartError
 from labs.runtimes.plan import LabPaths
 
-OVERRIDES, POLICY, REGISTRY = "overrides.key", "policy.key", "registry.key"
+OVERRIDES, POLICY = "overrides.key", "policy.key"
 
 
 def private_key(path: Path) -> bytes:
@@ -43,7 +43,6 @@ def public_keys(paths: LabPaths) -> AgentKeys:
     guard, serve = paths.state("guard"), paths.state("serve")
     return AgentKeys(
         intents=open_intent_service(serve / "intent.key").public_keys,
-        registry=(_public(private_key(serve / REGISTRY)),),
         overrides=(_public(private_key(guard / OVERRIDES)),),
         policy=(_public(private_key(guard / POLICY)),),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.agent.policy import AgentPolicy
 from controller.agent.reconcile import Facts, MachineFacts, reconcile
 from controller.bgp import Prefix, Route
 from controller.snapshots.projection import SiteBinding, SiteState
@@ -27,6 +28,18 @@ def test_machines_that_have_not_answered_since_do_not_count_for_a_new_route() ->
 
 def test_all_that_answered_anew_count() -> None:
     assert reconcile(facts(frozenset(), True, True)).routes == frozenset({ROUTE})
+
+
+def test_no_more_than_the_ceiling_is_announced_and_nothing_goes_for_it() -> None:
+    others = frozenset(Route(Prefix(f"198.51.{n}.0/24"), (64500,)) for n in range(3))
+    needs = {r.prefix: frozenset({BINDING}) for r in (*others, ROUTE)}
+    machines = (MachineFacts("m1", live=True, held=frozenset({BINDING})),)
+    desired = SiteState(others | {ROUTE}, frozenset({BINDING}), needs)
+    for ceiling, out in ((4, others | {ROUTE}), (3, others), (2, others)):
+        policy = AgentPolicy(ceiling=ceiling)
+        plan = reconcile(Facts(desired, (), others, frozenset(), frozenset(), machines, policy))
+        assert plan.routes == out
+        assert [w.prefix for w in plan.waiting] == ([] if ceiling == 4 else [PREFIX])
 
 
 def test_a_route_that_is_announced_does_not_wait_for_anybody() -> None:
