@@ -197,7 +197,11 @@ class Rogue:
         return self.send(chunk, intents, confirm_within_s)
 
     def send(
-        self, chunk: Chunk, intents: tuple[str, ...] = (), confirm_within_s: float | None = None
+        self,
+        chunk: Chunk,
+        intents: tuple[str, ...] = (),
+        confirm_within_s: float | None = None,
+        fence: int | None = None,
     ) -> Receipt:
         data = encode_chunk(chunk)
         status = status_of(self.lab, self.site)
@@ -212,6 +216,7 @@ class Rogue:
                 hash_chunk(data),
                 data,
                 intents=intents,
+                fence=status.fence if fence is None else fence,
                 confirm_within_s=confirm_within_s,
             ),
         )
@@ -240,6 +245,7 @@ def test_only_its_owner_takes_a_kept_prefix(lab: LiveLab) -> None:
     rogue = Rogue(lab, "site1")
     end_the_controller(lab)
     mark = lab.mark()
+    assert rogue.send(rogue.chunk, fence=0).outcome == "stale"  # it does not lead
     forged, expired = rogue.asked(by="owner", forged=True), rogue.asked(by="owner", expired=True)
     assert rogue.withdraw(forged, expired).outcome == "accepted"
     lab.wait_until(lambda: held_by(lab, "site1", FIRST) == {"intents"}, what="site1 to hold it: nobody asked")
