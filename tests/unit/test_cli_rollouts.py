@@ -71,9 +71,10 @@ def test_a_person_follows_and_stops_a_roll_out(tmp_path: Path, capsys, monkeypat
         assert run(["rollouts", "abort", which, "--reason", "not today", "--dry-run"]) == 0
         assert run(["rollouts", "abort", which, "--reason", "not today"]) == 0
         capsys.readouterr()
-        assert run(["rollouts", "watch", which, "--json"]) == 0
+        assert run(["rollouts", "watch", which, "--for", "0", "--json"]) == 0
         lines = [json.loads(line) for line in out().splitlines()]
-        assert lines[-1]["what"] == "aborted (wave 0 of 2)" and lines[-1]["reason"] == "not today"
+        # Nothing runs here that would end it.
+        assert lines[-1]["what"] == "reverting (wave 0 of 2)" and lines[-1]["reason"] == "not today"
         audited = http.get("/herald/v1/audit", params={"object_id": newest["id"]}).json()["result"]
         assert [(e["action"], e["detail"]["reason"]) for e in audited] == [
             ("pause", "odd graphs"),
