@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.simulation import histories, volume
 from tests.simulation.world import OPERATIONS
 
-HISTORIES, STEPS_EACH = 20_000, 16
+HISTORIES, STEPS_EACH = 20_000, 12
 
 
 @pytest.mark.timeout(900)  # half a minute on two cores that have nothing else to do
