@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import mrtparse  # noqa: F401  (imported here for its side effect, which is undone below)
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.serve_process import empty_database, serve_folder  # noqa: F401 (fixtures)
@@ -48,6 +50,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         wanted = metafunc.config.getoption("--store")
         kinds = KINDS if wanted == "both" else (wanted,)
         metafunc.parametrize("store_kind", kinds, indirect=True, scope="module")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A test that runs a process's own start in this one leaves its logging to nobody else."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**configured)
 
 
 @pytest.fixture(autouse=True, scope="module")

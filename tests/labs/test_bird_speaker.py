@@ -15,6 +15,7 @@ import pytest
 from controller.bgp import Prefix, Route
 from controller.speakers import bird as driver
 from controller.speakers.bird import BirdSpeaker
+from controller.speakers.bird_control import BirdControl
 from controller.speakers.protocol import SpeakerDownError, SpeakerRefusedError
 from labs.live import LiveLab
 from labs.pytest_plugin import LabFactory
@@ -170,6 +171,11 @@ def alone(tmp_path: Path) -> Iterator[Alone]:
     bird.stop()
 
 
+async def said(control: BirdControl) -> list[str]:
+    reply = await control.ask("show route protocol herald4 count")
+    return [*(text for _, text in reply.lines), reply.said]
+
+
 ROUTES = frozenset(
     {
         Route(Prefix("192.0.2.0/24"), (64500,)),
@@ -253,9 +259,14 @@ async def test_bird_goes_back_by_itself_when_the_driver_dies_before_it_has_looke
     monkeypatch.setattr(driver, "_in_effect", die)
     with pytest.raises(RuntimeError):
         await speaker.set(frozenset())
-    await speaker.lost()  # BIRD has configured itself: back
     monkeypatch.undo()
     await speaker.close()
+    # A new driver would confirm what it finds; so look on without one until BIRD has gone back by itself.
+    control = await BirdControl.open(str(alone.folder / "ctl"))
+    async with asyncio.timeout(10):
+        while not any("2 of 2 routes" in t for t in await said(control)):  # noqa: ASYNC110 (BIRD tells nobody)
+            await asyncio.sleep(0.02)
+    await control.close()
     _, found = await alone.attached()
     assert found == ROUTES
 
