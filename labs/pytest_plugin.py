@@ -10,8 +10,9 @@
 
 A lab is started once for each topology and set of variables, shared by the session's tests, put back to
 "nothing announced" before each use, and ended with the session. It runs on a copy of the topology's folder,
-so that a lab of yours that is up is left alone. When a test fails, its labs' RIBs and updates are in the
-report.
+so that a lab of yours that is up is left alone. Its agents have production's guards but for their budgets,
+which tests would spend (``configs/agent-policy.json`` in a topology's folder says otherwise). When a test
+fails, its labs' RIBs and updates are in the report.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class _Labs:
             self.made += 1
             copy = self.folder / str(self.made) / source.parent.name
             shutil.copytree(source.parent, copy, ignore=shutil.ignore_patterns("clab-*"))
+            _let_tests_withdraw(copy / "configs" / "agent-policy.json")
             live = LiveLab(runtime.up(copy / source.name, variables=variables))
             self.up[key] = live
         else:
@@ -75,6 +77,22 @@ class _Labs:
         for live in self.up.values():
             live.running.down()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _let_tests_withdraw(policy: Path) -> None:
+    """Give the lab's agents a budget that no session of tests spends, unless its folder has a policy.
+
+    A session takes more off the air in a minute than a site does in production; all other guards stay armed.
+    """
+    import msgspec  # noqa: PLC0415  (start-up of every pytest run)
+
+    from controller.agent.policy import AgentPolicy  # noqa: PLC0415
+    from controller.safety.budget import Limit  # noqa: PLC0415
+
+    if policy.exists() or not policy.parent.is_dir():
+        return
+    wide = tuple(Limit(limit.seconds, 100_000) for limit in AgentPolicy().budget)
+    policy.write_bytes(msgspec.json.encode(AgentPolicy(budget=wide)))
 
 
 @pytest.fixture(scope="session")

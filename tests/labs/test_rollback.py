@@ -10,6 +10,7 @@ from controller.cli.routes import herald
 from controller.observe.rib import RibRow
 from labs.live import LiveLab
 from labs.pytest_plugin import LabFactory
+from tests.labs.test_two_sites import wait_for_paths
 
 pytestmark = pytest.mark.lab
 
@@ -48,10 +49,12 @@ def test_a_stripped_account_is_back_as_it_was_and_no_route_comes_before_its_quor
     herald_lab: LabFactory, speaker: str
 ) -> None:
     lab = herald_lab(TOPOLOGY, HERALD_SPEAKER=speaker, HERALD_SPEAKER_2=speaker)
+    lab.spoiled = True  # acme stays pinned
     operator = lab.as_operator()
     for prefix in (V4, V6, NEXT_DOOR):
         lab.announce(prefix)
-        lab.wait_for_route(prefix)
+    for prefix, origin in ((V4, (64500,)), (V6, (64500,)), (NEXT_DOOR, (64500, 64511))):
+        wait_for_paths(lab, prefix, origin)  # a young FRR tells others late
     before = held(lab)
     good = operator.snapshots()[0]["id"]
     with lab.never_lost("vantage", NEXT_DOOR):

@@ -50,8 +50,8 @@ class Armed:
         elif not self.controller_intents:
             found["policy.toml"] = "[guards]\nintents = false\nstaged = false\n"
         guards = {"intents": self.agent_intents, "keeper": self.keeper, "budget": self.budget}
-        if not all(guards.values()):
-            found["agent-policy.json"] = json.dumps({"guards": guards})
+        armed = all(guards.values())
+        found["agent-policy.json"] = json.dumps({} if armed else {"guards": guards})
         return found
 
 
