@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DatabaseError
 
 from controller.store.address import StoreAddress
@@ -20,6 +21,9 @@ from controller.store.engine import open_store
 from controller.store.errors import StoreError, StoreInUseError, StoreUnavailableError
 from controller.store.migrate import revisions
 from controller.store.sqlite import lock
+
+LEAVING_S = 2.0
+"""Seconds that a connection may take to end on the server once its client has closed it."""
 
 PROGRAMS = Path("/usr/lib/postgresql")
 
@@ -143,12 +147,7 @@ def _restore_postgresql(file: Path, address: StoreAddress, replace: bool) -> Non
     engine = create_engine(address.url, hide_parameters=True)
     try:
         with engine.connect() as connection:
-            others = connection.execute(
-                text(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                    "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                )
-            ).scalar_one()
+            others = _others(connection)
             tables = connection.execute(
                 text("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()")
             ).scalar_one()
@@ -165,6 +164,22 @@ def _restore_postgresql(file: Path, address: StoreAddress, replace: bool) -> Non
     clean = ("--clean", "--if-exists") if tables else ()
     _run("pg_restore", address, *clean, "--no-owner", "--no-privileges", "--single-transaction",
          "--exit-on-error", str(file))  # fmt: skip
+
+
+def _others(connection: Connection) -> int:
+    """Return how many others are connected; whoever has just left counts for a moment, and is waited for."""
+    deadline = time.monotonic() + LEAVING_S
+    while True:
+        others = connection.execute(
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        ).scalar_one()
+        if not others or time.monotonic() > deadline:
+            return int(others)
+        connection.rollback()  # a transaction sees the same answer all along
+        time.sleep(0.02)
 
 
 def _run(program: str, address: StoreAddress, *arguments: str) -> None:
