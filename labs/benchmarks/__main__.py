@@ -22,7 +22,7 @@ def main() -> int:
         nargs="*",
         metavar="WHAT",
         help="propagation (a call to the last peer's Loc-RIB), startup (a lab's start); both by default; "
-        "rollback (1,100 of 6,500 prefixes at six sites; minutes a run). "
+        "six-sites (a rollback of 1,100 of 6,500 prefixes on real daemons; minutes a run). "
         "scripts/bench addressing (the API with 100,000 prefixes) has options of its own",
     )
     parser.add_argument("--runs", type=int, default=5, help="samples of each (default 5)")
@@ -31,7 +31,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="raw samples (seconds) and ratios as JSON")
     options = parser.parse_args()
-    known = ["propagation", "startup", "rollback"]
+    known = ["propagation", "startup", "six-sites"]
     if wrong := set(options.what) - set(known):
         parser.error(f"unknown {', '.join(sorted(wrong))}: there are {', '.join(known)}")
     what = options.what or ["propagation", "startup"]
@@ -45,7 +45,7 @@ def main() -> int:
         started = startup.measure(options.sizes, options.runs)
         console.print(table(started, "A lab's start"))
         comparisons += started
-    if "rollback" in what:
+    if "six-sites" in what:
         with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
             rolled = rollback.measure_all(Path(folder), options.runs)
         console.print(table(rolled, "Rolling back, from the call to the last peer's RIB"))
