@@ -1,7 +1,8 @@
 """The open store: transactions for reading and writing, on SQLite and on PostgreSQL alike.
 
 Within the process writers queue on a lock, which is fairer than SQLite's polling and keeps PostgreSQL's
-connections for readers.
+connections for readers. Closing waits for the sessions in use: whoever was cancelled while a worker thread of
+his used one has left the thread behind, and its connection would outlive the store.
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from controller.store.address import StoreAddress, StoreKind, store_address
-from controller.store.errors import NestedWriteError, StoreError, StoreUnavailableError
+from controller.store.errors import (
+    NestedWriteError,
+    StoreClosedError,
+    StoreError,
+    StoreUnavailableError,
+)
 from controller.store.migrate import migrate
+
+CLOSING_S = 30.0
+"""Seconds that :meth:`Store.close` waits for sessions in use; their connections end with them afterwards."""
 
 
 class Store:
@@ -37,18 +46,22 @@ class Store:
         self._writers = sessionmaker(writing, expire_on_commit=False, autoflush=True)
         self._lock = threading.Lock()
         self._writer: int | None = None
+        self._sessions = 0  # in use, also those that wait for their turn
+        self._closed = False
+        self._moved = threading.Condition()
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Give a session in a write transaction: committed at the end, rolled back by any exception.
 
         Raises :class:`NestedWriteError` inside a write of the same thread, :class:`StoreUnavailableError`
-        when the database is away, or another process writes for too long. When it goes away during the
-        commit, nobody knows whether the write was done: callers repeat with an idempotency key.
+        when the database is away, or another process writes for too long, :class:`StoreClosedError` after
+        :meth:`close`. When it goes away during the commit, nobody knows whether the write was done: callers
+        repeat with an idempotency key.
         """
         if self._writer == threading.get_ident():
             raise NestedWriteError("a write was begun inside a write of the same thread: pass the session on")
-        with self._lock, _told(self.address):
+        with self._in_use(), self._lock, _told(self.address):
             self._writer = threading.get_ident()
             try:
                 with self._writers.begin() as session:
@@ -61,16 +74,33 @@ class Store:
     def read(self) -> Iterator[Session]:
         """Give a session that sees one consistent state of the database and cannot change it.
 
-        Raises :class:`StoreUnavailableError` when the database is away.
+        Raises :class:`StoreUnavailableError` when the database is away, :class:`StoreClosedError` after
+        :meth:`close`.
         """
-        with _told(self.address), self._readers() as session:
+        with self._in_use(), _told(self.address), self._readers() as session:
             session.connection()
             yield session
 
     def close(self) -> None:
-        """Close all connections; sessions that are still in use end first."""
+        """Close all connections; sessions that are still in use end first, and nobody gets another."""
+        with self._moved:
+            self._closed = True
+            self._moved.wait_for(lambda: self._sessions == 0, CLOSING_S)
         _let_go(self._engine, self._holding)
         self._holding = None
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._moved:
+            if self._closed:
+                raise StoreClosedError(f"the store {self.address} has been closed")
+            self._sessions += 1
+        try:
+            yield
+        finally:
+            with self._moved:
+                self._sessions -= 1
+                self._moved.notify_all()
 
     def is_durable(self) -> bool:
         """Tell whether the server writes commits through to its disk (``fsync``); SQLite always does."""

@@ -6,6 +6,7 @@
     ├── DatabaseVersionError    it was written by another release
     ├── NestedWriteError        a bug: a write inside a write of the same thread
     ├── StoreAddressError       neither a path nor a URL that Herald can use
+    ├── StoreClosedError        a bug, or a thread that outlived its process's work: it was closed
     ├── StoreInUseError         somebody has it open
     └── StoreUnavailableError   locked, full, unreadable or not there: try again
 """
@@ -29,6 +30,10 @@ class NestedWriteError(StoreError):
 
 class StoreAddressError(StoreError):
     """What was given names no store."""
+
+
+class StoreClosedError(StoreError):
+    """A session was asked for after the store had been closed."""
 
 
 class StoreInUseError(StoreError):

@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from controller.store import (
     DatabaseVersionError,
     NestedWriteError,
     Store,
+    StoreClosedError,
     StoreError,
     StoreUnavailableError,
     UtcDateTime,
@@ -47,7 +49,10 @@ def account(id_: str) -> addressing.AccountRow:
 
 @on_each_store
 def test_migrations_give_exactly_the_tables_that_the_code_has(tmp_path: Path) -> None:
-    importlib.import_module("controller.exports.choice")  # it imports every room's tables
+    root = Path(__file__).parents[2]
+    for path in (root / "controller").rglob("*.py"):
+        if "__tablename__" in path.read_text():
+            importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
     where = a_store(tmp_path / "herald.db")
     open_store(where).close()
     with create_engine(store_address(where).url).connect() as connection:
@@ -143,6 +148,36 @@ def test_a_write_inside_a_write_is_told_instead_of_waiting_for_itself(store: Sto
         pass
     with store.write() as session:  # and the lock is free again
         session.add(account("acme"))
+
+
+@on_each_store
+def test_closing_waits_for_a_thread_that_its_task_has_left_behind(tmp_path: Path) -> None:
+    opened = open_store(a_store(tmp_path / "herald.db"))
+    reads, ends = threading.Event(), threading.Event()
+
+    def read() -> int:
+        with opened.read() as session:
+            reads.set()
+            ends.wait()
+            return session.scalar(text("SELECT 1")) or 0
+
+    with ThreadPoolExecutor() as pool:
+        try:
+            reading = pool.submit(read)
+            reads.wait()
+            closing = pool.submit(opened.close)
+            with pytest.raises(StoreClosedError):
+                while not closing.done():  # which it is not: nobody is let in meanwhile
+                    with opened.read():
+                        pass
+            assert not closing.done()
+        finally:
+            ends.set()
+        assert reading.result() == 1
+        closing.result()
+    stores.copy(tmp_path / "herald.db", tmp_path / "copy.db")  # a server refuses that while one is connected
+    with pytest.raises(StoreClosedError), opened.write():
+        pass
 
 
 @on_each_store
