@@ -78,7 +78,7 @@ def counted(candidate: Candidate, verdict: Verdict) -> tuple[Entry, ...]:
     """Do as :func:`entries`, on a candidate that was judged."""
     if verdict.decision != "hold":
         return candidate.entries("released" if candidate.context.released_by else "admitted")
-    return candidate.entries("insisted" if candidate.insists else "held")
+    return candidate.entries("held")
 
 
 def events(

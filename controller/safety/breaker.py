@@ -146,8 +146,8 @@ class Held(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """The breaker: open scopes by name, and what is held by change-set id, oldest first.
 
-    ``excused``: a wide scope that somebody closed → scopes that were still open then; what their actors go on
-    to try does not open it again.
+    ``excused``: a wide scope that somebody closed → scopes that were still open then, which do not open it
+    again.
     """
 
     open: dict[str, Opening] = {}

@@ -18,7 +18,7 @@ from controller.safety.freeze import Freeze
 from controller.safety.intents import Intent, around, uncovered
 from controller.safety.policy import Policy
 from controller.safety.verdict import Lane
-from controller.safety.windows import Entry, Ledger, Outcome, actor_scope
+from controller.safety.windows import Entry, Ledger, Outcome
 
 SPECIAL: frozenset[Lane] = frozenset({"emergency", "drain", "migration"})
 """Lanes with budgets of their own, which the breaker does not hold."""
@@ -160,15 +160,6 @@ class Candidate:
         """Open scopes that hold it."""
         context = self.context
         return breaker.holding(context.breaker, context.actor, context.account_id, self.verbs)
-
-    @property
-    def insists(self) -> bool:
-        """Whether a task goes on although its own scope is open, and nobody has looked at that yet."""
-        if not self.context.actor.startswith("task:"):
-            return False
-        mine = actor_scope(self.context.actor)
-        known = breaker.excused(self.context.breaker, mine)
-        return mine in {o.scope for o in self.held_by} and not known
 
     def entries(self, outcome: Outcome) -> tuple[Entry, ...]:
         """Return what the ledger counts of it.

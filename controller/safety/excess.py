@@ -29,8 +29,8 @@ def budgets(candidate: Candidate) -> Iterable[Finding]:
     """Budgets by number and share in each window; the smallest scope that explains an excess is named.
 
     What an owner asked for is charged to the account, and to all owners together; what nobody's owner asked
-    for to its actor, its class, and the fleet. A wider scope speaks only when no narrower one does, or when a
-    task goes on although its own scope is open.
+    for to its actor, its class, and the fleet. A wider scope speaks only when no narrower one does, and opens
+    only when it was not one actor, or one account, that filled it.
     """
     context = candidate.context
     if not context.policy.guards.breaker or context.released_by or not candidate.losses:
@@ -38,17 +38,15 @@ def budgets(candidate: Candidate) -> Iterable[Finding]:
     if candidate.lane in SPECIAL:
         yield from _lane_budget(candidate)
         return
-    insists = candidate.insists
-    adding = candidate.entries("insisted" if insists else "admitted")
-    if not insists:
-        narrow = [*_over(candidate, adding, "budget-actor", actor_scope(context.actor))]
-        narrow += _over(candidate, adding, "budget-account", account_scope(context.account_id))
-        if narrow or candidate.held_by:
-            yield from narrow
-            return
+    adding = candidate.entries("admitted")
+    narrow = [*_over(candidate, adding, "budget-actor", actor_scope(context.actor))]
+    narrow += _over(candidate, adding, "budget-account", account_scope(context.account_id))
+    if narrow or candidate.held_by:
+        yield from narrow
+        return
     classes = [f for v in candidate.verbs for f in _over(candidate, adding, "budget-class", class_scope(v))]
-    yield from classes
-    if classes and not insists:
+    if classes:
+        yield from classes
         return
     wide = [
         *_over(candidate, adding, "budget-fleet", FLEET),
@@ -76,8 +74,26 @@ def _over(candidate: Candidate, adding: Iterable[Entry], check: str, scope: str)
         count, total = counts.get(window.seconds, 0), _total(candidate, scope)
         if too_many(count, window, total, floor_of(context.policy, scope)):
             first = context.ledger.first(scope, window.seconds, context.now)
-            yield Finding(check, _excess(scope, count, window, total), opens, first)
+            smallest = _sole(candidate, scope, window) or opens
+            yield Finding(check, _excess(scope, count, window, total), smallest, first)
             return
+
+
+def _sole(candidate: Candidate, scope: str, window: Window) -> str:
+    """Return the scope of the one actor, or the one owner, that filled ``window``; empty: there are more.
+
+    It may be filled by one who was closed for meanwhile, and counts anew in a scope of its own. One whose
+    own scope is open, and does not hold this, explains nothing.
+    """
+    context = candidate.context
+    if scope.startswith(("actor:", "account:", "lane:")):
+        return ""
+    before = context.ledger.after(scope, max(context.now, context.ledger.now) - window.seconds)
+    if scope == OWNERS:
+        who = {account_scope(e.account_id) for e in before} | {account_scope(context.account_id)}
+    else:
+        who = {actor_scope(e.actor) for e in before} | {actor_scope(context.actor)}
+    return "" if len(who) > 1 else "".join(who - context.breaker.open.keys())
 
 
 def _total(candidate: Candidate, scope: str) -> int:

@@ -7,12 +7,10 @@ once in a window, over all plans, actors and causes, however small each change w
     asked for by its owner, admitted                  account:ID, and all owners together
     not asked for by its owner, admitted              actor:ROLE:ID, class:VERB, fleet, breadth (accounts)
     not asked for, held, by a task                    actor:ROLE:ID (a person may wait for a second one)
-    not asked for, held by the open scope of a task   actor:ROLE:ID, class:VERB, fleet, breadth (accounts)
-      (it goes on all the same)
     a migration, a drain, an emergency                its own lane: never the fleet
     released by a person's decision                   nothing
 
-So what a person tries, and is held, can never hold up anybody else.
+So what anybody tries, and is held, can never hold up anybody else, however long they insist.
 
 Times are seconds on one clock that does not jump forward; one that jumps back stands still until it has
 caught up, so that nothing is forgotten early.
@@ -31,8 +29,8 @@ from controller.safety.effects import EffectVerb
 from controller.safety.policy import Policy, Window
 from controller.safety.verdict import Lane
 
-Outcome = Literal["admitted", "held", "insisted", "released"]
-"""``insisted``: held while its task's own scope was open already. ``released``: a person decided on it."""
+Outcome = Literal["admitted", "held", "released"]
+"""``released``: a person decided on it."""
 
 FLEET = "fleet"
 OWNERS = "owners"
@@ -89,12 +87,10 @@ def charged(entry: Entry) -> tuple[str, ...]:
         return (lane_scope(entry.lane, entry.account_id),) if admitted else ()
     if entry.owned:
         return (account_scope(entry.account_id), OWNERS) if admitted else ()
-    wide = (actor_scope(entry.actor), class_scope(entry.verb), FLEET, BREADTH)
+    mine = actor_scope(entry.actor)
     if admitted:
-        return wide
-    if not entry.actor.startswith("task:"):
-        return ()
-    return wide if entry.outcome == "insisted" else wide[:1]
+        return (mine, class_scope(entry.verb), FLEET, BREADTH)
+    return (mine,) if entry.actor.startswith("task:") else ()
 
 
 def limits(policy: Policy, scope: str) -> tuple[Window, ...]:
@@ -202,10 +198,14 @@ class Ledger:
         sliding = self._windows.get(scope, {}).get(seconds)
         return None if sliding is None else sliding.first(max(now, self._now))
 
+    def after(self, scope: str, since: float) -> tuple[Entry, ...]:
+        """Return the entries that count in ``scope`` and came after ``since``."""
+        closed = self._closed.get(scope, float("-inf"))
+        return tuple(e for e in self._entries if e.at > since and e.at >= closed and scope in charged(e))
+
     def accounts(self, scope: str, since: float) -> tuple[str, ...]:
         """Return the accounts with entries in ``scope`` after ``since``: those that an excess concerns."""
-        begin = max(since, self._closed.get(scope, float("-inf")))
-        return tuple(sorted({e.account_id for e in self._entries if e.at > begin and scope in charged(e)}))
+        return tuple(sorted({e.account_id for e in self.after(scope, since)}))
 
     def copy(self) -> Ledger:
         """Return another ledger with the same entries."""

@@ -274,6 +274,29 @@ def test_many_accounts_that_lose_one_each_are_breadth() -> None:
     assert ask_all(without("breaker")).state.open == {}
 
 
+def test_what_one_actor_fills_alone_opens_that_actor_and_not_a_wider_scope() -> None:
+    def ask(controller: Controller, n: int, at: float) -> Verdict:
+        effects = at_sites([prefix(n)], "withdraw", ["s1"])
+        asked = asked_by_operators(f"c{n}", effects)
+        return controller.ask(effects, "operator:o", f"c{n}", at, intents=asked)
+
+    broad = Controller(Policy(), Numbers(10, 200_000, 20_000))
+    assert [ask(broad, n, n * 90.0).decision for n in range(6)] == ["stage"] * 5 + ["hold"]
+    assert {s: o.check for s, o in broad.state.open.items()} == {"actor:operator:o": "breadth"}
+
+    again = Controller(Policy(), Numbers(10, 5000, 20_000))
+    for n in range(6):
+        ask(again, n, n * 1.0)
+    waiting = breaker.queue(again.state, "actor:operator:o")
+    dropped: dict[str, breaker.Decision] = dict.fromkeys(breaker.groups(waiting), "drop")
+    hash_ = breaker.queue_hash(waiting)
+    again.tell(breaker.Closing("actor:operator:o", hash_, dropped, "operator:x"), 10.0)
+    for n in range(6, 12):
+        ask(again, n, 10.0 + n)
+    assert set(again.state.open) == {"actor:operator:o"}
+    assert len(again.admitted) <= 8, "what was counted of it before it was closed counts in its class"
+
+
 def test_a_customer_who_is_held_holds_up_nobody_else() -> None:
     controller = Controller()
     for n in range(200):
@@ -325,15 +348,66 @@ def test_the_outages_task_is_stopped_within_a_minute(policy: Policy) -> None:
         effects = [*at_sites(cidr, "withdraw"), *at_sites(cidr, "unbind")]
         verdicts.append(controller.ask(effects, "task:clean-up", f"c{n // 5}", n * 60 / 22))
     assert (controller.opened("actor:task:clean-up") or 1e9) < 60
-    assert (controller.opened(FLEET) or 1e9) < 120
     assert sum(v.decision != "hold" for v in verdicts) <= 2
     opening = controller.state.open["actor:task:clean-up"]
     assert opening.detection_s < 60
-    # It goes on for 50 minutes; reminders come, and nothing closes by itself.
-    assert {"actor:task:clean-up", FLEET} <= set(controller.state.open)
-    # Meanwhile owners help themselves.
+    # It goes on for 50 minutes; reminders come, nothing closes by itself, and it holds up itself alone.
+    assert set(controller.state.open) == {"actor:task:clean-up"}
+    # Meanwhile owners help themselves, and withdraw what is theirs.
     back = at_sites([prefix(3)], "announce")
     assert controller.ask(back, "customer:c0", "c0", 3000.0).decision == "admit"
+    own = at_sites([prefix(4200)], "withdraw")
+    asked = asked_by_owner("c840", own)
+    assert controller.ask(own, "customer:c840", "c840", 3000.0, intents=asked).decision == "admit"
+
+
+def test_the_same_fault_in_several_tasks_opens_the_fleet() -> None:
+    controller = Controller(Policy(), Numbers(account=5, fleet=4306, accounts=900))
+    for n in range(60):
+        effects = at_sites([prefix(n)], "withdraw")
+        controller.ask(effects, f"task:clean-up-{n % 3}", f"c{n // 5}", n * 60 / 22)
+    assert controller.state.open[FLEET].check == "several"
+    assert (controller.opened(FLEET) or 1e9) < 120
+
+
+attempts = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 1.0, 20.0, 70.0, 700.0, 4000.0]),
+        st.integers(0, 3),
+        st.sampled_from(VERBS),
+        st.integers(0, 190),
+        st.integers(1, 9),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+"""Seconds since the one before; whose; what; which prefixes; asked by two operators; closed afterwards."""
+
+
+@given(attempts, st.sampled_from(["task:t1", "operator:o1"]), st.booleans())
+def test_whatever_one_actor_does_opens_its_own_scope_alone_and_owners_go_on(
+    done: list[tuple[float, int, EffectVerb, int, int, bool, bool]], actor: str, armed: bool
+) -> None:
+    """However it insists, and however often somebody closes its scope, so that it may begin again."""
+    controller = Controller(Policy() if armed else without("intents", "last_site"))
+    now = 0.0
+    for gap, whose, verb, first, count, asked, closed in done:
+        now += gap
+        account = ACCOUNTS[whose]
+        effects = at_sites([prefix(whose * 200 + first + n) for n in range(count)], verb, ["s1"])
+        intents = asked_by_operators(account, effects) if asked else []
+        controller.ask(effects, actor, account, now, intents=intents)
+        assert set(controller.state.open) <= {f"actor:{actor}"}
+        if closed and controller.state.open:
+            waiting = breaker.queue(controller.state, f"actor:{actor}")
+            decisions: dict[str, breaker.Decision] = dict.fromkeys(breaker.groups(waiting), "drop")
+            hash_ = breaker.queue_hash(waiting)
+            controller.tell(breaker.Closing(f"actor:{actor}", hash_, decisions, "operator:x"), now)
+    for n, account in enumerate(ACCOUNTS):
+        own = at_sites([prefix(n * 200)], "withdraw", ["s2"])
+        asked_for = asked_by_owner(account, own)
+        assert controller.ask(own, f"customer:{account}", account, now, intents=asked_for).decision == "admit"
 
 
 def test_the_outage_happens_without_intents_and_breaker() -> None:
