@@ -20,7 +20,13 @@
 ``carried``   which intents go with a command;
 ``crash_points`` places at which this process kills itself when it is told to;
 ``looking``   asks those who look for every staged roll-out that wants a look;
-``site``      follows one site: long-polls its status, delivers what it lacks;
-``driver``    admits change-sets in order, keeps the machines, records what they say;
+``site``      follows one site: long-polls its status, delivers what it lacks; ``book``: what it asks;
+``conflicts`` what sites have from somebody else; ``fleet`` the sites, and what each is to have;
+``followed``  the roll-outs in memory (pure); ``unwritten``: what is to be written down of them;
+``stepping``  gives a roll-out an event; ``judging``: those by sites; ``deadlines``: those by the clock;
+``wishes``    those by people and the breaker;
+``admitting`` admits change-sets in order; ``recorder`` writes down what roll-outs have come to;
+``afterwards`` does in memory what is on disk; ``ways_back`` follows what takes roll-outs back;
+``listeners`` who is told what was written down; ``driver`` puts all these together;
 ``routes``    Herald's own HTTP routes over all that; ``view``: what the Addressing API shows of it.
 """

@@ -65,6 +65,10 @@ class Conflicts:
         """The chunks, by account, that the site holds by commands that this store never gave."""
         return self._foreign.get(site, {})
 
+    def is_foreign(self, site: str, account_id: str) -> bool:
+        """Whether the site holds the account's chunk by a command that this store never gave."""
+        return account_id in self.at(site)
+
     async def recognise(self, status: SiteStatus, targets: Mapping[str, Target]) -> dict[str, str]:
         """Keep that the site was given commands that this store does not know, and what they left there.
 

@@ -16,9 +16,10 @@ from controller.addressing.envelope import json_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.writes import Write, Writer, WriterDep
 from controller.rollout import reports
-from controller.rollout.driver import Driver, Wish
+from controller.rollout.driver import Driver
 from controller.rollout.errors import RolloutOverError, UnknownRolloutError
 from controller.rollout.events import Aborted, Paused, Resumed
+from controller.rollout.wishes import Wish
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; it is shown and audited.")]
 REFUSES = refuses(Kind.NOT_IN_THAT_STATE)

@@ -58,7 +58,7 @@ class SiteView:
 
 
 class Book(Protocol):
-    """What a follower asks of, and tells, its driver."""
+    """What a follower asks: what its site is to have, and with what it is handed over."""
 
     @property
     def known(self) -> Container[str]:
@@ -86,18 +86,6 @@ class Book(Protocol):
         """Keep that the site was given commands that this store does not know."""
         ...
 
-    def heard(self, site: str) -> None:
-        """The site's view or what it holds has changed."""
-        ...
-
-    def unreached(self, site: str, reason: str) -> None:
-        """Nobody answers at the site."""
-        ...
-
-    def told(self, site: str, account_id: str, event: SiteEvent, reason: str) -> None:
-        """The site's answer to (or the reason against) delivering an account's target."""
-        ...
-
     async def bodies(self, hashes: Collection[ChunkHash]) -> Mapping[ChunkHash, bytes | DamagedChunkError]:
         """The chunks' bytes, or what is wrong with them."""
         ...
@@ -117,10 +105,26 @@ class Book(Protocol):
         ...
 
 
+class Ear(Protocol):
+    """Whom a follower tells what it hears of its site."""
+
+    def heard(self, site: str) -> None:
+        """The site's view or what it holds has changed."""
+        ...
+
+    def unreached(self, site: str, reason: str) -> None:
+        """Nobody answers at the site."""
+        ...
+
+    def told(self, site: str, account_id: str, event: SiteEvent, reason: str) -> None:
+        """The site's answer to (or the reason against) delivering an account's target."""
+        ...
+
+
 class SiteFollower:
     """One site's two loops; ``view`` and ``held`` are what it has learnt so far."""
 
-    def __init__(self, site: str, link: SiteLink, book: Book) -> None:
+    def __init__(self, site: str, link: SiteLink, book: Book, ear: Ear) -> None:
         self.site = site
         self.link = link
         self.view = SiteView(site)
@@ -129,6 +133,7 @@ class SiteFollower:
         self.tried = asyncio.Event()
         """Set once the site has answered, or has not, for the first time."""
         self._book = book
+        self._ear = ear
         self._dirty: dict[str, None] = {}  # accounts to look at, in order
         self._wake = asyncio.Event()
         self._given = 0  # the newest generation that was journalled
@@ -190,7 +195,7 @@ class SiteFollower:
         self.view = SiteView(self.site, True, "", status, rfc3339(datetime.now(UTC)))
         self.held = dict(status.accounts)
         self.tried.set()
-        self._book.heard(self.site)
+        self._ear.heard(self.site)
         for account_id, target in self._book.targets(self.site).items():
             if self.held.get(account_id) != target.hash or account_id in status.unconfirmed:
                 self._mark(account_id)
@@ -200,7 +205,7 @@ class SiteFollower:
             log.warning("site takes no commands", site=self.site, reason=reason)
         self.view = SiteView(self.site, False, reason, status or self.view.status, self.view.heard_at)
         self.tried.set()
-        self._book.unreached(self.site, reason)
+        self._ear.unreached(self.site, reason)
 
     async def deliver(self) -> NoReturn:
         """Deliver for ever what the site lacks; stand still while it cannot be reached."""
@@ -304,7 +309,7 @@ class SiteFollower:
         foreign = self._book.is_foreign(self.site, account_id)
         move = next_move(target.hash, self.held.get(account_id), self._book.known, foreign=foreign)
         if isinstance(move, Unknown):
-            self._book.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
+            self._ear.told(self.site, account_id, SiteEvent.CONFLICTED, move.reason)
             return None
         if move is None or self._book.handing(self.site, account_id).withheld:
             return None
@@ -352,7 +357,7 @@ class SiteFollower:
             self._given = max(self._given, receipt.generation)
             self._generations[account_id] = receipt.generation
             self.held[account_id] = move.to_hash
-            self._book.told(self.site, account_id, SiteEvent.ACCEPTED, "")
+            self._ear.told(self.site, account_id, SiteEvent.ACCEPTED, "")
             return True
         log.warning("site did not accept", site=self.site, account=account_id, outcome=receipt.outcome,
                     generation=receipt.generation, reason=receipt.reason)  # fmt: skip
@@ -364,7 +369,7 @@ class SiteFollower:
 
     def _refuse(self, account_id: str, move: Move, reason: str) -> None:
         self._refused[account_id] = move.to_hash
-        self._book.told(self.site, account_id, SiteEvent.REFUSED, reason)
+        self._ear.told(self.site, account_id, SiteEvent.REFUSED, reason)
 
     def _same_site(self, said: str) -> None:
         if said != self.site:

@@ -131,7 +131,7 @@ def _site(driver: Driver, site: str, conflicts: list[ConflictBody], cidrs: froze
     return StoreSiteBody(
         site=site,
         reachable=view.reachable is True,
-        given=driver.given(site),
+        given=driver.conflicts.given(site),
         generation=None if view.status is None else view.status.generation,
         conflicts=count,
         unknown_prefixes=sent[:MOST_PREFIXES],

@@ -166,7 +166,7 @@ class Life:
         return any(
             isinstance(next_move(target.hash, follower.held.get(a), known, foreign=foreign), Move)
             for a, target in self.driver.targets(site).items()
-            for foreign in [self.driver.is_foreign(site, a)]
+            for foreign in [self.driver.conflicts.is_foreign(site, a)]
         )
 
     def _still(self, change_set_id: str) -> bool:

@@ -52,6 +52,7 @@ PURE = [
     "controller/rollout/rebase.py",
     "controller/rollout/two_steps.py",
     "controller/rollout/tracked.py",
+    "controller/rollout/followed.py",
     "controller/rollout/delivery.py",
     "controller/addressing/rules.py",
     "controller/addressing/policy.py",

@@ -1,0 +1,88 @@
+"""Writes down what roll-outs have come to, together with what they want done; what follows, follows then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NoReturn
+
+from controller.rollout import records
+from controller.rollout.acts import Act, Done, carry_out
+from controller.rollout.conflicts import Conflicts, Settled
+from controller.rollout.course import Rollout
+from controller.rollout.crash_points import crash_point
+from controller.rollout.unwritten import Unwritten
+from controller.store import Store
+
+
+class Recorder:
+    """One transaction a batch. ``writing`` is held from the write until memory has followed.
+
+    ``did(done)``: an act is on disk. ``freed()``: change-sets that wait in the queue may be admitted now.
+    ``tell(change_set, account)``: something of it was written down.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        unwritten: Unwritten,
+        conflicts: Conflicts,
+        writing: asyncio.Lock,
+        clock: Callable[[], float],
+        *,
+        did: Callable[[Done], None],
+        freed: Callable[[], None],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self._store = store
+        self._unwritten = unwritten
+        self._conflicts = conflicts
+        self._writing = writing
+        self._clock = clock
+        self._did = did
+        self._freed = freed
+        self._tell = tell
+
+    async def run(self) -> NoReturn:
+        """Write for ever."""
+        while True:
+            await self._unwritten.waits.wait()
+            await self.record()
+
+    async def record(self) -> None:
+        """Write what there is to be written; nothing of it is lost when that fails."""
+        async with self._writing:
+            batch = self._unwritten.take()
+            settled = self._conflicts.take_settled()
+            if not batch.rollouts and not settled and not batch.acts:
+                return
+            rollouts = {id_: tracked.rollout for id_, tracked in batch.rollouts.items()}
+            wanted = [(tracked.rollout, act) for tracked, act in batch.acts]
+            done: list[Done] | None = None
+            try:
+                done = await asyncio.to_thread(self._save, rollouts, wanted, settled)
+            finally:
+                if done is None:
+                    self._unwritten.put_back(batch)
+                    self._conflicts.put_back(settled)
+            if batch.frees:
+                self._freed()
+            for one in done:
+                crash_point(f"{type(one.act).__name__.lower()}-written")
+                self._did(one)
+        for rollout in rollouts.values():
+            self._tell(rollout.change_set_id, rollout.account_id)
+
+    def _save(
+        self,
+        rollouts: Mapping[str, Rollout],
+        acts: Sequence[tuple[Rollout, Act]],
+        settled: Iterable[Settled],
+    ) -> list[Done]:
+        with self._store.write() as session:
+            done = carry_out(session, rollouts, acts, self._clock())
+            for one in done:
+                crash_point(f"{type(one.act).__name__.lower()}-unwritten")
+            for site, account_id, generation in settled:
+                records.forget_conflict(session, site, account_id, generation)
+        return done
