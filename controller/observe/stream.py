@@ -162,10 +162,10 @@ class CaptureStream:
 
     def _ask(self, request: Request) -> Answer:
         self._write(request)
-        deadline = time.monotonic() + self._answer_within
         while not self._answers:
-            if not self._wait(deadline):
-                raise CaptureTimeoutError(f"{self._path} does not answer within {self._answer_within:g} s")
+            # Anew with whatever comes: before an answer come the events that were asked for, maybe 300,000.
+            if not self._wait(time.monotonic() + self._answer_within):
+                raise CaptureTimeoutError(f"{self._path} has said nothing for {self._answer_within:g} s")
             self._read()
         return self._answers.popleft()
 
