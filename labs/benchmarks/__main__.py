@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from labs.benchmarks import propagation, rollback, startup
+from labs.benchmarks import propagation, rollback, startup, undisturbed
 from labs.benchmarks.samples import as_json, table
 
 
@@ -22,7 +22,8 @@ def main() -> int:
         nargs="*",
         metavar="WHAT",
         help="propagation (a call to the last peer's Loc-RIB), startup (a lab's start); both by default; "
-        "six-sites (a rollback of 1,100 of 6,500 prefixes on real daemons; minutes a run). "
+        "six-sites (a rollback of 1,100 of 6,500 prefixes on real daemons; minutes a run); "
+        "undisturbed (a customer's toggle while others have trouble). "
         "scripts/bench addressing (the API with 100,000 prefixes) has options of its own",
     )
     parser.add_argument("--runs", type=int, default=5, help="samples of each (default 5)")
@@ -31,7 +32,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="raw samples (seconds) and ratios as JSON")
     options = parser.parse_args()
-    known = ["propagation", "startup", "six-sites"]
+    known = ["propagation", "startup", "six-sites", "undisturbed"]
     if wrong := set(options.what) - set(known):
         parser.error(f"unknown {', '.join(sorted(wrong))}: there are {', '.join(known)}")
     what = options.what or ["propagation", "startup"]
@@ -50,6 +51,11 @@ def main() -> int:
             rolled = rollback.measure_all(Path(folder), options.runs)
         console.print(table(rolled, "Rolling back, from the call to the last peer's RIB"))
         comparisons += rolled
+    if "undisturbed" in what:
+        with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
+            beside = undisturbed.measure_all(Path(folder), options.runs)
+        console.print(table(beside, "A toggle, from the call to the last router's Loc-RIB"))
+        comparisons += beside
     if options.json:
         print(json.dumps([as_json(c) for c in comparisons], indent=2))
     else:
