@@ -73,7 +73,7 @@ def compare(
     after: Callable[[], object] = lambda: None,
     idle: Sequence[float] | None = None,
 ) -> Comparison:
-    """Take ``runs`` samples with ``trouble()`` made before each, and as many idle ones, if ``idle`` is None."""
+    """Take ``runs`` samples with ``trouble()`` before each, and as many idle ones if ``idle`` has none."""
     ours, floor = [], list(idle or ())
     for _ in range(runs):
         if idle is None:
