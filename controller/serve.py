@@ -159,6 +159,7 @@ async def _serve(told: Told) -> None:
             rolling,
             keeping,
             *_supervised(tasks, validator, _signals(driver, looker, notifications.bell.ring)),
+            *_migrating(driver, looker),
         ]
         stop = _stop_with(rolling, keeping)
         try:
@@ -220,6 +221,18 @@ def _signals(driver: Driver, looker: Looker | None, on_told: Callable[[], None])
 
     breaker = SignalledBreaker(driver.store, driver.policy, on_told)
     return Signals(driver, breaker, Intended(driver.store).announced, looker)
+
+
+def _migrating(driver: Driver, looker: Looker | None) -> list[asyncio.Task[None]]:
+    """Start looking for what migrations wait for, where there is somebody to look."""
+    from controller.rollout.migrating import Migrating  # noqa: PLC0415
+    from controller.rollout.supervise import keep_running  # noqa: PLC0415
+
+    if looker is None:
+        return []
+    sightings = driver.guard.sightings
+    watch = Migrating(driver.store, looker, sightings, driver.change_set_queued, lambda: driver.policy)
+    return [asyncio.create_task(keep_running("migrations", watch.run), name="migrations")]
 
 
 def _supervised(runner: Runner, validator: Validator | None, signals: Signals) -> list[asyncio.Task[None]]:

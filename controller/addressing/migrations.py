@@ -1,8 +1,8 @@
 """Migrations: an owner moves many prefixes away, by an explicit list, in a window, once confirmed.
 
-The list and the window are one intent. That each step waits until the same length is seen elsewhere
-(SAFETY.md, 5) is for the roll-out's lane of that name, which this version does not have: here nothing
-waits, and what the owner names is withdrawn when it is named.
+The list and the window are one intent. What the owner names of it is a step, in the lane of that name: it
+is held until each of its prefixes is seen elsewhere at the same length, and goes on by itself then
+(SAFETY.md, 5).
 """
 
 from __future__ import annotations
@@ -191,6 +191,7 @@ def withdraw_migration(
             advertise(write, found[cidr], False, found[cidr].sites)
         assert row.text is not None  # it was confirmed
         write.carry(account, row.text)
+        write.take_lane(account, "migration")
         row.withdrawn = [c for c in row.cidrs if c in done]
         write.record("withdraw", "migration", row.id, account, cidrs=cidrs)
         write.shows(row)

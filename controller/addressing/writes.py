@@ -31,6 +31,7 @@ from controller.addressing.tables import AnswerRow, EventRow
 from controller.addressing.telling import tell
 from controller.addressing.times import rfc3339
 from controller.addressing.versions import etag
+from controller.safety.verdict import Lane
 from controller.snapshots import outbox
 from controller.snapshots.model import Change, ChangeSet
 from controller.store import Base
@@ -51,13 +52,15 @@ DRY_RUN_CODE = 1000
 class _AccountChanges:
     """What a write changes of one account's operational state.
 
-    ``takes_from``: prefixes that lose something which the operational state does not show.
+    ``takes_from``: prefixes that lose something which the operational state does not show. ``lane``: the one
+    that is asked for.
     """
 
     change_set_id: str = field(default_factory=lambda: uuid4().hex)
     changes: list[Change] = field(default_factory=list)
     intents: list[str] = field(default_factory=list)
     takes_from: set[str] = field(default_factory=set)
+    lane: Lane | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +130,10 @@ class Write:
         """Let an account's change-set carry a signed intent (SAFETY.md, 2)."""
         self._of(account_id).intents.append(intent)
 
+    def take_lane(self, account_id: str, lane: Lane) -> None:
+        """Let an account's change-set ask for a lane (SAFETY.md, 5)."""
+        self._of(account_id).lane = lane
+
     def carry_once(self, account_id: str, intent: str) -> None:
         """Let it carry an intent that covers several of its changes."""
         if intent not in self._of(account_id).intents:
@@ -173,6 +180,7 @@ class Write:
                 at=rfc3339(self.now),
                 changes=tuple(part.changes),
                 intents=tuple(part.intents),
+                lane=part.lane,
             )
             for account_id, part in self._accounts.items()
             if part.changes

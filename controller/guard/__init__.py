@@ -7,13 +7,14 @@ forgets nothing, and obeys what they say::
     ledger      the effects of late, which the windows count
     holds       what is held, what waits behind it, what was decided about it
     openings    the breaker's open scopes: since when, why, who was told, how each was closed
+    elsewhere   what migrations wait for: prefixes that were seen elsewhere of late
     signals     takes in what was observed from day to day: a matter for the breaker
     freezes     what nobody may take away from until its owner lifts it
     queue       the queue of held change-sets by group, and its hash (pure)
     telling     tells accounts and operators, in the transaction of what happened
     …_routes    the same over HTTP, for operators (and for owners what is theirs)
 
-May depend on ``controller.safety``, ``controller.snapshots``, ``controller.store`` and
+May depend on ``controller.bgp``, ``controller.safety``, ``controller.snapshots``, ``controller.store`` and
 ``controller.timeline``; its routes on ``controller.addressing`` for who calls and how writes are recorded.
 Never on ``controller.rollout``, which calls it.
 """

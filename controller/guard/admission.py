@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from controller.bgp import Prefix, covers
 from controller.guard import freezes, holds, scopes
+from controller.guard.elsewhere import Sightings
 from controller.guard.ledger import KeptLedger
 from controller.guard.scopes import Moment
 from controller.guard.tables import AssessmentRow
@@ -108,7 +109,8 @@ class Judged:
 class Guard:
     """The guards over one store. ``public_keys``: raw, of the intent service; ``clock`` gives aware times.
 
-    Without keys no intent can be checked, so that whatever takes something away is held.
+    Without keys no intent can be checked, so that whatever takes something away is held. ``sightings``: what
+    was seen elsewhere of late, by whoever looks.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Guard:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.policy = policy or Policy()
+        self.sightings = Sightings()
         self._keys = tuple(public_keys)
         self._clock = clock
         self._ledger = KeptLedger(self.policy)
@@ -177,6 +180,7 @@ class Guard:
             breaker=scopes.load(session) if found.losses else State(),
             freezes=freezes.values(session, now),
             touched=_touched(change_set, found.old),
+            seen_elsewhere=self.sightings.fresh(now.timestamp()),
             released_by="" if released is None else released.decided_by or "somebody",
         )
 

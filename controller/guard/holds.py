@@ -78,6 +78,12 @@ def undecided(session: Session, account_id: str | None = None) -> list[HoldRow]:
     return list(session.scalars(query))
 
 
+def undecided_one(session: Session, change_set_id: str) -> HoldRow | None:
+    """Return the hold of a change-set that is held and not decided; None when it is not held any more."""
+    row = session.get(HoldRow, change_set_id)
+    return row if row is not None and row.decided is None else None
+
+
 def queue(session: Session) -> list[Held]:
     """Return what is held and not decided as the breaker has it, oldest first."""
     return [msgspec.json.decode(row.body, type=Held) for row in undecided(session)]

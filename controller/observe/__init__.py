@@ -5,6 +5,6 @@ and ExaBGP; the capture records messages with the kernel's timestamps; histories
 ``looking`` gathers evidence around sites; ``probes`` sends packets through them, by the ``prober``.
 May depend on ``controller.bgp``, ``controller.errors`` and, for readers of GoBGP and of sites and for what
 agents report, on ``controller.speakers`` and ``controller.transport``. ``bgp_message``, ``tcp_stream``,
-``history``, ``evidence``, ``adjacencies``, ``visibility``, ``probe_packets`` and ``mrt`` are pure: no I/O, no
-clock.
+``history``, ``evidence``, ``elsewhere``, ``adjacencies``, ``visibility``, ``probe_packets`` and ``mrt`` are
+pure: no I/O, no clock.
 """

@@ -15,6 +15,7 @@ import structlog
 
 from controller.bgp import Family, Prefix, family_of
 from controller.observe.adjacencies import Adjacencies
+from controller.observe.elsewhere import Held, held
 from controller.observe.errors import CaptureError, ObserveError
 from controller.observe.evidence import Kind, Moment, Probed, Sight
 from controller.observe.inventory import Inventory, InventoryError, read_inventory
@@ -117,6 +118,27 @@ class Looker:
                 sights += self._on_the_wire(inventory, around)
                 probes = _probes(inventory, sites, targets, mine)
             return Moment((), tuple(sights), tuple(probes), frozenset(kinds))
+
+    def held_elsewhere(self, prefixes: Collection[Prefix]) -> tuple[Held, ...]:
+        """Return what all routers of others hold of ``prefixes``; one that does not answer is left out."""
+        with self._lock:
+            try:
+                inventory = read_inventory(self._path)
+            except InventoryError as error:
+                log.warning("nobody can look", reason=str(error))
+                return ()
+            ours = frozenset(site.router for site in inventory.sites)
+            names = sorted(node.name for node in inventory.routers())
+
+            def one(node: str) -> Held | None:
+                try:
+                    return held(node, self._read_rib(inventory, node), ours, prefixes)
+                except ReaderError as error:
+                    log.warning("a router does not tell what it holds", node=node, reason=str(error))
+                    return None
+
+            with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look") as pool:
+                return tuple(h for h in pool.map(one, names) if h is not None)
 
     def close(self) -> None:
         """Let go of the capture."""

@@ -165,16 +165,19 @@ def emergency(candidate: Candidate) -> Iterable[Finding]:
 
 
 def migration(candidate: Candidate) -> Iterable[Finding]:
-    """A migration is an owner's own, and each prefix is seen elsewhere before it goes (SAFETY.md, 5)."""
+    """A migration is an owner's own, and each prefix is seen elsewhere before it goes (SAFETY.md, 5).
+
+    Its owner may release a step that nobody sees elsewhere: that is withdrawing it outright.
+    """
     if candidate.lane != "migration":
         return
     context = candidate.context
     if not context.owner or candidate.unowned:
         yield Finding("migration", "a migration is its owner's own: the owner plans and confirms it")
     unseen = {c for c in candidate.gone if c not in context.seen_elsewhere}
-    if unseen:
+    if unseen and not context.released_by:
         yield Finding(
             "migration",
             f"{several(len(unseen), 'prefix', 'prefixes')} ({some(unseen)}) not seen elsewhere at the same "
-            "length yet: announce them there first",
+            "length yet: announce them there first, and this goes on by itself",
         )

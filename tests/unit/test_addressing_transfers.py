@@ -247,6 +247,7 @@ def test_a_migration_withdraws_its_list_under_one_intent(api, play) -> None:
     assert first.json()["state"] == "withdrawing" and first.json()["withdrawn"] == [cidrs[1]]
     (intent,) = intents(api, first)
     assert (intent.kind, list(intent.prefixes)) == ("withdraw", cidrs)
+    assert change_set(api, first).lane == "migration", "each step waits until it is seen elsewhere"
     last = withdraw(play, made, cidrs[0], cidrs[2])
     assert last.json()["state"] == "done" and last.json()["withdrawn"] == cidrs
     assert intents(api, last) == [intent]

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -19,8 +19,10 @@ from controller.guard import holds, scopes
 from controller.guard.admission import Guard
 from controller.guard.tables import AssessmentRow, EffectEntryRow, HoldRow
 from controller.guard.telling import OPERATORS
+from controller.observe.elsewhere import Held
 from controller.rollout import reports
 from controller.rollout.driver import Driver
+from controller.rollout.migrating import Migrating
 from controller.rollout.reports import ChangeSetReport
 from controller.safety.policy import Guards, Policy
 from controller.safety.verdict import Verdict
@@ -443,6 +445,66 @@ def test_a_guard_that_is_off_is_missed(folder: Path, off: str, act: Callable[[],
                 holds.drop(session, held.id, "operator:o1", "", session.get_one(HoldRow, held.id).since)
         async with controlling(db, one, two, policy=Policy(guards=ALL_OFF)) as controller:
             assert (await controller.does(act())).state == "done"
+            assert one.status().sent == {}
+
+    play(scenario, folder)
+
+
+class OtherRouters:
+    """Two routers of others, which hold ``elsewhere`` by a path without us; ``asked``: how often."""
+
+    def __init__(self, *elsewhere: Prefix) -> None:
+        self.elsewhere, self.asked = elsewhere, 0
+
+    def held_elsewhere(self, prefixes: Collection[Prefix]) -> tuple[Held, ...]:
+        self.asked += 1
+        paths = {p: ((3000, 65001),) for p in self.elsewhere if p in prefixes}
+        return tuple(Held(name, frozenset({64500}), paths) for name in ("t1", "t2"))
+
+
+def test_a_migrations_step_waits_until_it_is_seen_elsewhere_and_goes_on_by_itself(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.does(onboard("acme", 1, 2))
+            others, driver = OtherRouters(), controller.driver
+            watch = Migrating(
+                controller.store,
+                others,
+                driver.guard.sightings,
+                driver.change_set_queued,
+                lambda: driver.policy,
+            )
+            await watch.once()
+            assert others.asked == 0, "nothing waits: nobody looks"
+            step = change("acme", OWNER, *withdraw("acme", 1).changes, *withdraw("acme", 2).changes)
+            step = msgspec.structs.replace(asked(step, "withdraw", cidr(1), cidr(2)), lane="migration")
+            found = await controller.does(step)
+            assert found.state == "held" and "not seen elsewhere at the same length" in found.reason
+            others.elsewhere = (cidr(1),)
+            await watch.once()
+            assert controller.report(step.id).state == "held", "a step waits for all of it"
+            others.elsewhere = (cidr(1), cidr(2))
+            await watch.once()
+            await controller.until(step.id, lambda r: r.state == "done")
+            assert one.status().sent == two.status().sent == {}
+            # What its owner announces after that is not undone by looking again.
+            assert (await controller.does(announce("acme", 1))).state == "done"
+            await watch.once()
+            assert others.asked == 2 and one.status().sent == {cidr(1): (64500,)}
+
+    play(scenario, folder)
+
+
+def test_the_owner_may_release_a_step_that_nobody_sees_elsewhere(folder: Path) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        async with controlling(db, one, two) as controller:
+            await controller.does(onboard("acme", 1))
+            step = msgspec.structs.replace(withdraw("acme", 1), lane="migration")
+            assert (await controller.does(step)).state == "held"
+            with controller.store.write() as session:
+                holds.deploy(session, step.id, OWNER, "it is meant", datetime.now(UTC))
+            controller.driver.change_set_queued(step.id)
+            await controller.until(step.id, lambda r: r.state == "done")
             assert one.status().sent == {}
 
     play(scenario, folder)

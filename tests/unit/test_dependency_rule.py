@@ -44,6 +44,7 @@ PURE = [
     "controller/rollout/gates.py",
     "controller/rollout/votes.py",
     "controller/rollout/outlook.py",
+    "controller/observe/elsewhere.py",
     "controller/rollout/machine.py",
     "controller/rollout/states.py",
     "controller/rollout/events.py",

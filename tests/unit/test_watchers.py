@@ -16,6 +16,7 @@ from controller.addressing.intents import temporary_service
 from controller.bgp import Family, Prefix
 from controller.guard.tables import HoldRow
 from controller.observe.adjacencies import Adjacencies
+from controller.observe.elsewhere import Held
 from controller.observe.event import Announcement, Event, Kind
 from controller.observe.evidence import Moment, Probed, Sight, Word
 from controller.observe.inventory import Interface, Inventory, Node, Site
@@ -337,6 +338,24 @@ def test_a_router_that_cannot_tell_is_no_empty_rib(
     assert (four["t2"].state, four["t2"].holds) == (state, {})
     assert {s.state for s in seen.sights if s.family is Family.IPV6 and s.observer == "t1"} == {"silent"}
     assert seen.kinds == {"rib"}
+
+
+def test_routers_of_others_tell_what_comes_from_elsewhere(tmp_path: Path) -> None:
+    path, _ = network(tmp_path)
+
+    def rib(inventory: Inventory, node: str) -> Sequence[RibRow]:
+        if node == "t2":
+            raise ReaderUnreachableError("t2 cannot be read")
+        return [
+            RibRow(node, "bird", MINE, True, (64500,), "10.0.0.1", from_="router1"),
+            RibRow(node, "bird", MINE, False, (3000, 65001), "10.0.0.9", from_="t9"),
+        ]
+
+    looker = Looker(path, read_rib=rib)
+    assert looker.held_elsewhere([MINE]) == (
+        Held("t1", frozenset({64500}), {MINE: ((64500,), (3000, 65001))}),
+    )
+    assert Looker(tmp_path / "none.json").held_elsewhere([MINE]) == ()
 
 
 def test_without_an_inventory_there_is_no_data_from_anybody(tmp_path: Path) -> None:
