@@ -27,6 +27,7 @@ GUARDS: dict[str, str] = {
     "agent_intents": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_budget": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_keeper": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
+    "withdraw_quorum": "tests/properties/test_health_histories.py::test_each_rule_alone_is_missed",
     "override": "tests/labs/test_agent_guard.py::test_an_override_works_with_all_else_gone",
     "epoch": "tests/unit/test_agent_epoch.py::test_an_older_journal_is_quarantined_until_it_is_released",
     "fence": "tests/unit/test_lease.py::test_an_agent_obeys_no_fence_below_the_highest",

@@ -14,8 +14,8 @@ from controller.machine.routes import KernelRoute
 def forward_routes(machines: Iterable[tuple[MachineConfig, MachineFacts]]) -> frozenset[KernelRoute]:
     """Return an ECMP route for each binding's prefix, over the live machines that hold it.
 
-    When none of the machines that hold it is live, those that held it last keep the route: silence is no
-    reason to drop traffic.
+    One that says that the binding is absent there gets none while another serves it. When no live machine
+    serves it, those that held it last keep the route: silence is no reason to drop traffic.
     """
     live: dict[Prefix, set[str]] = defaultdict(set)
     silent: dict[Prefix, set[str]] = defaultdict(set)
@@ -24,7 +24,8 @@ def forward_routes(machines: Iterable[tuple[MachineConfig, MachineFacts]]) -> fr
         for binding in facts.held:
             hop = hops.get(family_of(binding.cidr))
             if hop is not None:
-                (live if facts.live else silent)[binding.cidr].add(hop)
+                serves = facts.live and binding.cidr not in facts.absent
+                (live if serves else silent)[binding.cidr].add(hop)
     return frozenset(
         KernelRoute(prefix, tuple(sorted(live.get(prefix) or silent[prefix])))
         for prefix in live.keys() | silent.keys()

@@ -6,6 +6,8 @@ something against it:
 
 - ``intents``: nobody's signed intent asked for it;
 - ``keeper``: this site is one of the prefix's keepers, and it was not the owner who asked;
+- ``correlated``: it is wished because machines report bindings absent (:mod:`controller.agent.health`), and
+  the controller has not said that other sites do not wish the same; nobody else need have asked for it;
 - ``budget``: the site's withdrawals in one of its windows are spent;
 - ``speaker``: it is away, or has not carried out what was let go (:mod:`controller.agent.outstanding`).
 
@@ -37,13 +39,25 @@ ORDINARY = "ordinary"
 
 
 @dataclass(frozen=True, slots=True)
+class Wished:
+    """A withdrawal for want of bindings: the withdraw quorum reports them absent. ``sites`` as in
+    :class:`StandingRoute`; ``granted``: the controller has said that it may be."""
+
+    account_id: str
+    prefix: Prefix
+    sites: tuple[str, ...] | None
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """What the guard is asked: what stands, by account, what else there is, and the clocks.
 
     ``budgets`` by name (:data:`ORDINARY`, or the lane's); ``fleet``: all sites of the operator. ``excepted``:
     effects that an override let go, as (account, prefix, verb). ``moot``: prefixes that another account is to
     announce by the same path, so that nothing is lost. ``busy``: why no withdrawal may be let go now, or
-    empty.
+    empty. ``wished``: withdrawals for want of bindings; no override lets them go, an emergency is there for
+    that.
     """
 
     site: str
@@ -55,13 +69,15 @@ class Guarded:
     excepted: Collection[tuple[str, Prefix, str]] = ()
     moot: Collection[tuple[str, Prefix]] = ()
     busy: str = ""
+    wished: tuple[Wished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """What may go now, and what is held; ``budgets``: those that change by it, ``charged`` what each is for.
 
-    ``wait_s``: seconds after which more may go by itself; None: nothing will.
+    ``wait_s``: seconds after which more may go by itself; None: nothing will. ``unserved``: what may go for
+    want of bindings; ``wishes``: what of that is held.
     """
 
     routes: tuple[StandingRoute, ...]
@@ -70,11 +86,13 @@ class Ruling:
     budgets: dict[str, Budget]
     charged: dict[str, tuple[Prefix, ...]]
     wait_s: float | None = None
+    unserved: tuple[Prefix, ...] = ()
+    wishes: tuple[HeldEffect, ...] = ()
 
     @property
     def lets_go(self) -> bool:
         """Whether anything may go."""
-        return bool(self.routes or self.bindings)
+        return bool(self.routes or self.bindings or self.unserved)
 
 
 @dataclass(slots=True)
@@ -89,6 +107,7 @@ class _Item:
     costs: bool
     route: StandingRoute | None = None
     binding: StandingBinding | None = None
+    wished: Wished | None = None
     check: str = ""
     reason: str = ""
 
@@ -110,18 +129,21 @@ def judge(asked: Guarded) -> Ruling:
             if wait is not None:
                 waits.append(wait)
     gone = [i for i in items if not i.check]
+    held = [
+        (i, HeldEffect(i.account_id, i.prefix, verb, i.check, i.reason))
+        for i in items
+        if i.check
+        for verb in i.verbs
+    ]
     return Ruling(
         tuple(i.route for i in gone if i.route is not None),
         tuple(i.binding for i in gone if i.binding is not None),
-        tuple(
-            HeldEffect(i.account_id, i.prefix, verb, i.check, i.reason)
-            for i in items
-            if i.check
-            for verb in i.verbs
-        ),
+        tuple(effect for i, effect in held if i.wished is None),
         budgets,
         charged,
         min(waits, default=None),
+        tuple(i.prefix for i in gone if i.wished is not None),
+        tuple(effect for i, effect in held if i.wished is not None),
     )
 
 
@@ -135,6 +157,7 @@ def released(ruling: Ruling) -> Released:
         tuple((r.account_id, r.prefix) for r in ruling.routes),
         tuple(b.binding for b in ruling.bindings),
         charges,
+        ruling.unserved,
     )
 
 
@@ -147,7 +170,7 @@ def unreleased(ruling: Ruling, why: str) -> Ruling:
     held += [
         HeldEffect(b.binding.account_id, b.binding.cidr, "unbind", "journal", reason) for b in ruling.bindings
     ]
-    return Ruling((), (), (*ruling.held, *held), {}, {}, RETRY_S)
+    return Ruling((), (), (*ruling.held, *held), {}, {}, RETRY_S, wishes=ruling.wishes)
 
 
 def moot(standing: Mapping[str, Standing], desired: Collection[Route]) -> frozenset[tuple[str, Prefix]]:
@@ -179,10 +202,14 @@ def _items(asked: Guarded) -> Iterable[_Item]:
         for bound in standing.bindings:
             cidr = bound.binding.cidr
             yield _Item(account_id, cidr, ("unbind",), bound.by, bound.lane, bool(bound.under), binding=bound)
+    for wished in asked.wished:
+        yield _Item(wished.account_id, wished.prefix, ("withdraw",), "", "health", costs=True, wished=wished)
 
 
 def _asked_for(item: _Item, asked: Guarded) -> tuple[str, str]:
     """Return the check that holds an item for want of somebody who asked, and why; both empty: none."""
+    if item.wished is not None:
+        return _unserved(item.wished, asked)
     if item.route is not None and not item.costs:
         return "", ""
     if _is_excepted(item, asked):
@@ -197,20 +224,41 @@ def _asked_for(item: _Item, asked: Guarded) -> tuple[str, str]:
         and "withdraw" in item.verbs
         and item.by not in ("owner", "delegate")
     ):
-        k = asked.policy.keepers
-        sites = asked.fleet or (asked.site,)
-        if item.route.sites is not None:
-            # A prefix that is announced at some sites only is kept by some of those.
-            sites = [s for s in sites if s in item.route.sites] or (asked.site,)
-        if is_keeper(asked.site, item.prefix, sites, k):
-            kept = ", ".join(keepers(item.prefix, sites, k))
-            return "keeper", f"{kept} keep {item.prefix}, and let it go for its owner alone"
+        return _kept(item.prefix, item.route.sites, asked)
+    return "", ""
+
+
+def _kept(prefix: Prefix, at: Collection[str] | None, asked: Guarded) -> tuple[str, str]:
+    """Return the check that holds the withdrawal of ``prefix``, announced ``at`` these sites, at a keeper."""
+    k = asked.policy.keepers
+    sites = asked.fleet or (asked.site,)
+    if at is not None:
+        # A prefix that is announced at some sites only is kept by some of those.
+        sites = [s for s in sites if s in at] or (asked.site,)
+    if not is_keeper(asked.site, prefix, sites, k):
+        return "", ""
+    return (
+        "keeper",
+        f"{', '.join(keepers(prefix, sites, k))} keep {prefix}, and let it go for its owner alone",
+    )
+
+
+def _unserved(wished: Wished, asked: Guarded) -> tuple[str, str]:
+    """Return the check that holds a withdrawal for want of bindings, and why."""
+    if asked.policy.guards.keeper:
+        check, reason = _kept(wished.prefix, wished.sites, asked)
+        if check:
+            return check, reason
+    if not wished.granted:
+        return "correlated", "the controller has not said that other sites do not want the same: it stays"
     return "", ""
 
 
 def _is_excepted(item: _Item, asked: Guarded) -> bool:
-    """Tell whether an override let all of it go."""
-    return all((item.account_id, item.prefix, verb) in asked.excepted for verb in item.verbs)
+    """Tell whether an override let all of it go; none does for want of bindings."""
+    return item.wished is None and all(
+        (item.account_id, item.prefix, verb) in asked.excepted for verb in item.verbs
+    )
 
 
 def _budget_of(lane: str) -> str:
@@ -232,9 +280,7 @@ def _spend(
     limits, now = _limits(lane, asked.policy), asked.now
     fresh = lane not in budgets
     before = budgets.get(lane) or asked.budgets.get(lane) or Budget()
-    excepted = {
-        i.prefix for i in due if all((i.account_id, i.prefix, verb) in asked.excepted for verb in i.verbs)
-    }
+    excepted = {i.prefix for i in due if _is_excepted(i, asked)}
     if not asked.policy.guards.budget:
         excepted = {i.prefix for i in due}
     wanted = {i.prefix for i in due} - excepted

@@ -89,11 +89,15 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Released(msgspec.Struct, frozen=True, tag="released"):
-    """What the guard let go: it stands no more. ``charges``: by the budget's name."""
+    """What the guard let go: it stands no more. ``charges``: by the budget's name.
+
+    ``unserved``: routes that are still asked for, and went for want of bindings.
+    """
 
     routes: tuple[tuple[str, Prefix], ...]
     bindings: tuple[SiteBinding, ...]
     charges: dict[str, Charge]
+    unserved: tuple[Prefix, ...] = ()
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided"):
@@ -336,6 +340,8 @@ class JournalState:
         self.going[prefix] = tuple(sorted({*self.going.get(prefix, ()), *bindings}))
 
     def _release(self, record: Released) -> None:
+        for prefix in record.unserved:
+            self._may_stand_on(prefix, ())
         gone, unbound = set(record.routes), set(record.bindings)
         for account_id in {a for a, _ in gone} | {b.account_id for b in unbound}:
             stands = self.standing.get(account_id, Standing())

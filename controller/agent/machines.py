@@ -54,7 +54,9 @@ class MachineTracker:
 
     def facts(self) -> MachineFacts:
         """Return what the plan is made from."""
-        return MachineFacts(self.config.name, self._live, self._held, fresh=self._fresh_round == self._round)
+        fresh = self._fresh_round == self._round
+        absent = frozenset() if self._ack is None else frozenset(self._ack.absent)
+        return MachineFacts(self.config.name, self._live, self._held, fresh, absent, self.known)
 
     def refresh(self) -> None:
         """Ask the machine anew at once: until it answers, it does not count for a new route."""
@@ -64,9 +66,9 @@ class MachineTracker:
     def status(self) -> MachineStatus:
         """Return what the site's report says of it."""
         ack = self._ack
-        return MachineStatus(
-            self.config.name, self._live, ack.generation if ack else 0, ack.hash if ack else None
-        )
+        if ack is None:
+            return MachineStatus(self.config.name, self._live, 0, None)
+        return MachineStatus(self.config.name, self._live, ack.generation, ack.hash, ack.absent)
 
     def give(self, target: frozenset[SiteBinding]) -> None:
         """Make ``target`` what the machine is to hold."""

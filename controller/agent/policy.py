@@ -51,6 +51,16 @@ class AgentPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     announce_least: Annotated[int, msgspec.Meta(ge=0)] = 2
     """So many live machines must hold a route's bindings, or all if fewer; and ``announce_share`` of them."""
     announce_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    health_withdrawal: bool = False
+    """Whether a route may be withdrawn because its machines report its bindings absent, at all."""
+    withdraw_least: Annotated[int, msgspec.Meta(ge=0)] = 2
+    """So many machines must report that, or all that the site has if fewer; and ``withdraw_share`` of the
+    live ones. One machine that answers among silent ones is too few."""
+    withdraw_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    withdraw_after_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    """For so long without a break they must report it before the route may go."""
+    return_after_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    """For so long without a break the announce quorum must have held before it comes back."""
     ceiling: Annotated[int, msgspec.Meta(ge=1)] = 2_000_000
     """BGP prefixes that the site announces at most: more is a leak, not growth."""
     unconfirmed_after_s: Annotated[float, msgspec.Meta(ge=0)] = 300.0
@@ -61,6 +71,18 @@ class AgentPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """An override or emergency that holds for longer is refused."""
 
 
+TO_RAISE = (
+    "keepers",
+    "announce_least",
+    "announce_share",
+    "withdraw_least",
+    "withdraw_share",
+    "withdraw_after_s",
+    "return_after_s",
+)
+"""Numbers that a file may raise and not lower; ``return_after_s`` since a route that flaps is worse than one
+that comes back late."""
+
 FLOOR = AgentPolicy()
 """What holds where nothing else does."""
 
@@ -69,6 +91,15 @@ def quorum(live: int, policy: AgentPolicy = FLOOR) -> int:
     """Return how many of ``live`` machines must hold a binding before its route becomes announced."""
     share = -int(-live * policy.announce_share // 1)  # rounded up
     return min(live, max(policy.announce_least, share))
+
+
+def withdraw_quorum(live: int, machines: int, policy: AgentPolicy = FLOOR) -> int:
+    """Return how many of a site's ``machines``, ``live`` of which answer, must report a binding absent.
+
+    Always one at least: nobody's silence is a report. It may be more than are live: then nothing goes.
+    """
+    share = -int(-live * policy.withdraw_share // 1)
+    return max(1, share, min(machines, policy.withdraw_least))
 
 
 def parse_policy(text: str, base: AgentPolicy) -> AgentPolicy:
@@ -91,7 +122,9 @@ def tighten(base: AgentPolicy, wanted: AgentPolicy) -> AgentPolicy:
             raise AgentPolicyError(f"guards.{name}: a file cannot disarm a guard; it takes a signed record")
     for name in ("budget", "emergency", "drain"):
         _no_wider(name, getattr(base, name), getattr(wanted, name))
-    for name in ("keepers", "announce_least", "announce_share"):
+    if wanted.health_withdrawal and not base.health_withdrawal:
+        raise AgentPolicyError("health_withdrawal: a file cannot allow it; it takes a signed record")
+    for name in TO_RAISE:
         if getattr(wanted, name) < getattr(base, name):
             raise AgentPolicyError(f"{name}: {getattr(wanted, name)} is less than {getattr(base, name)}")
     for name in ("ceiling", "unconfirmed_after_s", "clock_skew_s", "override_s"):

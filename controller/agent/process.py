@@ -2,9 +2,9 @@
 
 ``POST /commands`` (list of Command → list of Receipt), ``GET /status?after=VERSION&wait=SECONDS``
 (SiteStatus), ``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached),
-``POST /confirmations`` (Confirmation → Receipt). For people, with everything else gone: ``POST /overrides``
-and ``POST /emergencies`` (Brought → Done; 403 with the reason when refused), ``GET /overrides`` (what was
-brought).
+``POST /confirmations`` (Confirmation → Receipt), ``POST /health-grants`` (HealthGrant → Receipt). For people,
+with everything else gone: ``POST /overrides`` and ``POST /emergencies`` (Brought → Done; 403 with the reason
+when refused), ``GET /overrides`` (what was brought).
 """
 
 from __future__ import annotations
@@ -37,7 +37,15 @@ from controller.snapshots.model import DamagedChunkError
 from controller.speakers.protocol import SpeakerError
 from controller.transport.errors import TransportGarbledError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
-from controller.transport.messages import Brought, Command, Confirmation, Done, Receipt, SiteStatus
+from controller.transport.messages import (
+    Brought,
+    Command,
+    Confirmation,
+    Done,
+    HealthGrant,
+    Receipt,
+    SiteStatus,
+)
 
 LONGEST_WAIT_S = 60.0
 
@@ -124,6 +132,13 @@ def agent_app(site: Site) -> Starlette:
             return problem(400, str(error))
         return json_response(site.confirm(given))
 
+    async def health_grants(request: Request) -> Response:
+        try:
+            given = await read_body(request, HealthGrant)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        return json_response(site.grant(given))
+
     def bringing(do: Callable[[str], Done]) -> Callable[[Request], Awaitable[Response]]:
         async def bring(request: Request) -> Response:
             try:
@@ -144,6 +159,7 @@ def agent_app(site: Site) -> Starlette:
         routes=[
             HttpRoute("/commands", commands, methods=["POST"]),
             HttpRoute("/confirmations", confirmations, methods=["POST"]),
+            HttpRoute("/health-grants", health_grants, methods=["POST"]),
             HttpRoute("/overrides", bringing(site.override), methods=["POST"]),
             HttpRoute("/overrides", decided, methods=["GET"]),
             HttpRoute("/emergencies", bringing(site.emergency), methods=["POST"]),

@@ -25,13 +25,21 @@ class MachineFacts:
     """One machine. ``held``: what it acknowledged last, as far as it is known; empty if it is not.
 
     ``fresh``: it has answered a question that was asked after the last command. What it said before is
-    no ground to announce on: it may have stopped since, and count as live until its deadline.
+    no ground to announce on: it may have stopped since, and count as live until its deadline. ``absent``:
+    prefixes whose bindings it says are absent, though it holds them; ``known``: ``held`` is what it said, and
+    no cautious nothing.
     """
 
     name: str
     live: bool
     held: frozenset[SiteBinding]
     fresh: bool = True
+    absent: frozenset[Prefix] = frozenset()
+    known: bool = False
+
+    def serves(self, needs: frozenset[SiteBinding]) -> bool:
+        """Tell whether it holds ``needs``, and does not say of any that it is absent."""
+        return needs <= self.held and not (self.absent and any(b.cidr in self.absent for b in needs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,8 @@ class Facts:
     acknowledged, None while it is not attached; ``in_flight``: what it is being given now, empty when it is
     not; ``refused``: routes that it said no to. ``kept``: those of the desired bindings that only the guard
     still holds: a route that stands on one must be remembered to, for when it is let go.
-    ``taken``: prefixes that emergencies took off, or announced for a time, at this site.
+    ``taken``: prefixes that emergencies took off, or announced for a time, at this site, and those that are
+    withdrawn for their health.
     """
 
     desired: SiteState
@@ -109,7 +118,7 @@ def stands(facts: Facts, prefix: Prefix, *, standing: bool) -> str | None:
     live = [m for m in facts.machines if m.live]
     if not live:
         return "no announce quorum: no machine of the site answers"
-    holding = sum(1 for m in live if needs <= m.held and (m.fresh or standing))
+    holding = sum(1 for m in live if m.serves(needs) and (m.fresh or standing))
     least = quorum(len(live), facts.policy)
     if holding < least:
         return f"no announce quorum: {holding} of {len(live)} live machines hold its bindings, {least} must"

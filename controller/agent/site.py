@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
 from controller.agent.guard import ORDINARY, Guarded, judge, moot, released, unreleased
+from controller.agent.health import Health, count
+from controller.agent.health_report import Wishes
 from controller.agent.journal import Journal
 from controller.agent.journal_records import Decided, Settled
 from controller.agent.key_file import KeyFile
@@ -48,6 +51,7 @@ from controller.transport.messages import (
     Command,
     Confirmation,
     Done,
+    HealthGrant,
     HeldEffect,
     Receipt,
     SiteStatus,
@@ -61,6 +65,11 @@ CUT_OFF_AGAIN_S = 3600.0
 
 SAID_AT_ONCE = 20
 """Held effects that the log names when what is held has changed; the report has all of them."""
+
+EMERGENCY = "an emergency took it off at this site: it comes back when one lifts that"
+UNSERVED = (
+    "its machines report its bindings absent: it comes back once the announce quorum has held for a time"
+)
 
 log = structlog.get_logger()
 
@@ -94,6 +103,8 @@ class Site:
         self._taken: frozenset[Prefix] = journal.state.withdrawn | journal.state.emerged.keys()
         self._glass = BreakGlass(journal, config, self._keys)
         self._out: dict[Prefix, float] = {}
+        self._health = Health()
+        self._wishes = Wishes(secrets.token_hex(4))
         self._ruling = judge(self._guarded())
         plan = reconcile(self._facts())
         self.report = Report(self._status(plan), first_version)
@@ -150,6 +161,15 @@ class Site:
                 return msgspec.structs.replace(receipt, outcome="refused", reason=str(error))
             self._wake.set()
         return receipt
+
+    def grant(self, grant: HealthGrant) -> Receipt:
+        """Take in that withdrawals for want of bindings may be; the guard has the last word."""
+        self._heard_at = reading()
+        state = self._journal.state
+        outcome, reason = self._wishes.grant(grant, state.site, state.fence, time.monotonic())
+        log.info("health grant", outcome=outcome, reason=reason, wishes=len(grant.wishes))
+        self._wake.set()
+        return Receipt(state.site, state.generation, outcome, reason)
 
     def override(self, text: str) -> Done:
         """Let go what is held; raises OverrideRefusedError and JournalError."""
@@ -223,9 +243,21 @@ class Site:
         while True:
             self._wake.clear()
             self._put_back_late()
+            self._look_at_health()
             self._let_go()
             self._carry_out(reconcile(self._facts()))
             await self._wake.wait()
+
+    def _look_at_health(self) -> None:
+        """See which bindings machines report absent, and what is wished for that."""
+        now, facts = time.monotonic(), self._facts(with_unserved=True)
+        watched = frozenset(self._health.absent_since.keys() | self._health.out.keys())
+        counts = count(facts, watched)
+        before = self._health
+        self._health = before.seen(counts, now, self._policy)
+        for prefix in before.out.keys() - self._health.out.keys():
+            log.info("its bindings are back", prefix=prefix)
+        self._wishes.look(counts, self._health, self._policy, now, facts.announced or frozenset())
 
     def _let_go(self) -> None:
         """Ask the guard what may be taken away now, and put it on disk before anybody acts on it."""
@@ -237,13 +269,16 @@ class Site:
         if ruling.lets_go:
             try:
                 self._journal.append(released(ruling))
-                log.info("let go", routes=len(ruling.routes), bindings=len(ruling.bindings))
+                log.info("let go", routes=len(ruling.routes), bindings=len(ruling.bindings),
+                         unserved=ruling.unserved)  # fmt: skip
+                self._health = self._health.went(frozenset(ruling.unserved))
                 budget = self._journal.state.budgets.get(ORDINARY, Budget())
                 self._out |= dict.fromkeys(self._still_out(), budget.passed_s)
             except JournalError as error:
                 log.warning("not let go: it cannot be journalled", reason=str(error))
                 ruling = unreleased(ruling, str(error))
-        waits = [] if ruling.wait_s is None else [ruling.wait_s]
+        due = (ruling.wait_s, self._health.wait_s(time.monotonic(), self._policy))
+        waits = [wait for wait in due if wait is not None]
         waits += [deadline - time.monotonic() for _, deadline in self._confirm_by.values()]
         waits.append(self._cut_off_in_s())
         self._later = asyncio.get_running_loop().call_later(max(0.0, min(waits)) + 0.01, self._wake.set)
@@ -294,7 +329,8 @@ class Site:
         if not state.going:
             return frozenset()
         desired = effective(self._projections.desired(state), state.standing.values())
-        return still_out(state.going, self._speaker.reach, {r.prefix for r in desired.routes})
+        wanted = {r.prefix for r in desired.routes} - self._health.out.keys()
+        return still_out(state.going, self._speaker.reach, wanted)
 
     def _charge_what_was_late(self) -> None:
         """Count withdrawals for the window in which the speaker carried them out (I1)."""
@@ -327,15 +363,20 @@ class Site:
             now=reading(),
             excepted=state.excepted,
             moot=moot(state.standing, self._projections.desired(state).routes) if state.standing else (),
+            wished=self._wishes.due(
+                self._projections.chunks(state) if self._wishes.wished else {}, state.standing
+            ),
         )
 
-    def _facts(self) -> Facts:
+    def _facts(self, *, with_unserved: bool = False) -> Facts:
+        """Return what the plan is made from; ``with_unserved``: as if nothing were withdrawn for health."""
         state = self._journal.state
         desired = self._projections.desired(state)
         effectively = effective(desired, state.standing.values())
+        unserved = frozenset() if with_unserved else frozenset(self._health.out)
         return Facts(
-            desired=with_emergencies(effectively, state.withdrawn, state.emerged),
-            taken=self._taken,
+            desired=with_emergencies(effectively, state.withdrawn | unserved, state.emerged),
+            taken=self._taken | unserved,
             kept=kept_bindings(desired, effectively),
             left=self._projections.left(self._journal.state),
             announced=self._speaker.announced,
@@ -347,6 +388,7 @@ class Site:
 
     def _status(self, plan: Plan) -> SiteStatus:
         state = self._journal.state
+        health = self._wishes.report(self._health, self._ruling.wishes, self._policy)
         held = (*self._ruling.held, *self._taken_off())
         return SiteStatus(
             site=state.site,
@@ -365,19 +407,21 @@ class Site:
             nonce=state.nonce,
             cut_off=self._cut_off(),
             fence=state.fence,
+            health=health,
         )
 
     def _taken_off(self) -> list[HeldEffect]:
-        """Return what the journal asks for and an emergency took off here."""
+        """Return what the journal asks for and an emergency, or the want of bindings, took off here."""
         state = self._journal.state
-        if not state.withdrawn:
+        off = dict.fromkeys(self._health.out, ("health", UNSERVED))
+        off |= dict.fromkeys(state.withdrawn, ("emergency", EMERGENCY))
+        if not off:
             return []
-        reason = "an emergency took it off at this site: it comes back when one lifts that"
         return [
-            HeldEffect(account_id, bgp.cidr, "announce", "emergency", reason)
+            HeldEffect(account_id, bgp.cidr, "announce", *off[bgp.cidr])
             for account_id, chunk in sorted(self._projections.chunks(state).items())
             for bgp in chunk.bgp_prefixes
-            if bgp.cidr in state.withdrawn and bgp.advertised
+            if bgp.cidr in off and bgp.advertised
         ]
 
     def heard_of_the_controller(self) -> None:

@@ -11,6 +11,7 @@ forgets nothing, and obeys what they say::
     signals     takes in what was observed from day to day: a matter for the breaker
     freezes     what nobody may take away from until its owner lifts it
     queue       the queue of held change-sets by group, and its hash (pure)
+    degraded    tells of routes that stay though too few machines serve them
     telling     tells accounts and operators, in the transaction of what happened
     …_routes    the same over HTTP, for operators (and for owners what is theirs)
 

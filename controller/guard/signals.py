@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from controller.guard import scopes
+from controller.bgp import Prefix
+from controller.guard import freezes, scopes
+from controller.guard.degraded import tell_degraded
 from controller.guard.ledger import KeptLedger
 from controller.guard.scopes import Moment
 from controller.safety.breaker import Exceeded
@@ -27,6 +29,18 @@ class SignalledBreaker:
         """Return the effects of late, ``now`` in seconds since the epoch."""
         with self._store.read() as session:
             return self._ledger.at(session, datetime.fromtimestamp(now, UTC))
+
+    def held_scopes(self, now: float) -> frozenset[str]:
+        """Return the scopes in which the breaker, or somebody's freeze, lets nothing go ``now``."""
+        with self._store.read() as session:
+            frozen = freezes.values(session, datetime.fromtimestamp(now, UTC))
+            return frozenset(scopes.load(session).open) | {f.scope for f in frozen}
+
+    def degraded(self, site: str, whose: Mapping[Prefix, str]) -> None:
+        """Tell operators and accounts of routes at ``site`` that stay though too few machines serve them."""
+        with self._store.write() as session:
+            tell_degraded(session, site, whose, datetime.now(UTC))
+        self._on_told()
 
     def exceeded(self, signal: Exceeded) -> None:
         """Open the scope that a signal names; whoever is concerned is told in the same transaction."""

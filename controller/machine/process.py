@@ -1,13 +1,17 @@
 """``herald machine``: holds its bindings as ``local`` routes of its own namespace, and acknowledges them.
 
 A set is acknowledged when it is in the kernel *and* on disk. On a restart the disk is read first, and the
-routes are put back before anybody can ask. Stopping removes nothing.
+routes are put back before anybody can ask. Stopping removes nothing. Now and then it looks whether the kernel
+still has its routes, and puts back what has gone; what cannot be put back it reports absent, as it does with
+what ``PUT /absences`` tells it (:mod:`controller.machine.absence`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 from starlette.applications import Starlette
@@ -16,14 +20,18 @@ from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
 from controller.logs import configure_logging
+from controller.machine.absence import Absences, lost_of, wrong_report
 from controller.machine.bindings import refusal, routes_for
 from controller.machine.errors import MachineError
 from controller.machine.journal import read_bindings, write_bindings
-from controller.machine.kernel_routes import set_routes
+from controller.machine.kernel_routes import read_routes, set_routes
 from controller.machine.routes import MACHINE_PROTOCOL
 from controller.transport.errors import TransportGarbledError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
-from controller.transport.messages import BindingAck, BindingSet
+from controller.transport.messages import AbsenceReport, BindingAck, BindingSet
+
+LOOK_EVERY_S = 30.0
+"""Seconds between two looks at the kernel's routes."""
 
 log = structlog.get_logger()
 
@@ -35,6 +43,7 @@ class Machine:
         self.name = name
         self._journal = journal
         self._held = read_bindings(journal)
+        self._absences = Absences()
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
@@ -43,7 +52,35 @@ class Machine:
 
     def ack(self) -> BindingAck:
         """Return what is held."""
-        return BindingAck(self.name, self._held.generation, self._held.hash)
+        absent = self._absences.among(self._held, time.monotonic())
+        return BindingAck(self.name, self._held.generation, self._held.hash, absent)
+
+    def hear(self, report: AbsenceReport) -> None:
+        """Take in what somebody who knows says is absent here. It is not kept over a restart."""
+        self._absences = self._absences.hear(report, time.monotonic())
+        log.info("told what is absent", absent=len(report.absent), for_s=report.for_s)
+
+    async def look(self) -> None:
+        """Put back what has gone from the kernel, and note what cannot be; raises :class:`MachineError`."""
+        async with self._turn:
+            wanted = routes_for(self._held)
+            kernel = await read_routes(MACHINE_PROTOCOL, local=True)
+            if not wanted <= kernel:
+                log.warning("routes had gone from the kernel", routes=len(wanted - kernel))
+                await set_routes(wanted, MACHINE_PROTOCOL, local=True)
+                kernel = await read_routes(MACHINE_PROTOCOL, local=True)
+            lost = lost_of((r.prefix for r in wanted), (r.prefix for r in kernel))
+            self._absences = Absences(self._absences.told, lost)
+
+    async def keep_looking(self) -> NoReturn:
+        """Look for ever; a look that fails knows nothing, and says nothing."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self.look()
+            except MachineError as error:
+                log.warning("cannot look at the kernel's routes", reason=str(error))
+                self._absences = Absences(self._absences.told)
 
     async def take(self, offered: BindingSet) -> str | None:
         """Hold ``offered``; return why not, if so. Raises :class:`MachineError` when it cannot be done."""
@@ -82,10 +119,22 @@ def machine_app(machine: Machine) -> Starlette:
     async def get_bindings(_: Request) -> Response:
         return json_response(machine.ack())
 
+    async def put_absences(request: Request) -> Response:
+        try:
+            report = await read_body(request, AbsenceReport)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        wrong = wrong_report(report)
+        if wrong is not None:
+            return problem(400, wrong)
+        machine.hear(report)
+        return json_response(machine.ack())
+
     return Starlette(
         routes=[
             HttpRoute("/bindings", put_bindings, methods=["PUT"]),
             HttpRoute("/bindings", get_bindings, methods=["GET"]),
+            HttpRoute("/absences", put_absences, methods=["PUT"]),
         ]
     )
 
@@ -94,7 +143,10 @@ async def serve_machine(name: str, state_dir: Path, socket: Path) -> None:
     """Run a machine until SIGTERM; ``state_dir`` is there."""
     machine = Machine(name, state_dir / "bindings.json")
     await machine.start()
-    await serve_app(machine_app(machine), socket=socket, ready=lambda: print("ready", flush=True))
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(machine.keep_looking(), name="looking")
+        await serve_app(machine_app(machine), socket=socket, ready=lambda: print("ready", flush=True))
+        looking.cancel()
 
 
 def run_machine(site: str, name: str, state_dir: Path, socket: Path) -> None:

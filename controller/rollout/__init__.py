@@ -12,6 +12,7 @@
 ``gates``     whether a wave is sound, by what was seen before and after (pure); ``votes``: kind by kind;
 ``watchers``  the gatekeeper that looks: agents, RIBs, the wire, probes; ``baselines``: what it saw before;
 ``outlook``   what is seen from day to day, and what of it the breaker is told (pure); ``signals`` its driver;
+``health_grants`` which withdrawals for want of bindings sites are granted (pure);
 ``intended``  what the operational state wants of single prefixes;
 ``backoff``   how long to wait before trying again (pure);
 ``records``   roll-outs, sites and their trees in the database;

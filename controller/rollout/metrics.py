@@ -25,6 +25,7 @@ from controller.bgp import Prefix
 from controller.guard.tables import OpeningRow
 from controller.observe.evidence import Kind, Moment
 from controller.rollout.driver import Driver
+from controller.rollout.outlook import degraded_at
 from controller.rollout.states import RolloutState
 from controller.rollout.tables import RolloutRow
 from controller.rollout.votes import wanted_at
@@ -75,6 +76,7 @@ class Metrics:
             yield _breaker(session)
             yield _phases(session)
         yield self._generations()
+        yield from self._unserved()
         if self._looker is not None:
             yield from self._observed(self._looker)
 
@@ -134,6 +136,25 @@ class Metrics:
             if follower.view.status is not None:
                 found.add_metric([site], follower.view.status.generation)
         return found
+
+    def _unserved(self) -> Iterator[Metric]:
+        degraded = GaugeMetricFamily(
+            "herald_degraded_prefixes",
+            "Prefixes that a site goes on announcing though too few of its machines serve them.",
+            labels=["site"],
+        )
+        out = GaugeMetricFamily(
+            "herald_unserved_prefixes",
+            "Prefixes that a site has withdrawn because its machines report their bindings absent.",
+            labels=["site"],
+        )
+        for site, follower in sorted(self._driver.sites.items()):
+            status = follower.view.status
+            if follower.view.reachable and status is not None:
+                degraded.add_metric([site], len(degraded_at(status)))
+                out.add_metric([site], sum(wish.check == "out" for wish in status.health))
+        yield degraded
+        yield out
 
     def _observed(self, looker: Look) -> Iterator[Metric]:
         now = time.monotonic()

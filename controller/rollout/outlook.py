@@ -2,7 +2,8 @@
 
 Two things: prefixes that fall out of the sight of independent observers though they are to be announced, and
 health withdrawals that a quorum of sites want at about the same time. Each is told once: after a fall the
-count begins anew, so that a breaker which somebody has closed stays closed unless more falls.
+count begins anew, so that a breaker which somebody has closed stays closed unless more falls. And people are
+told of routes that stay though too few machines serve them, once that was so at two looks.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ DEGRADED = "degraded-held"
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """``correlated``: the sites of the correlation that was told last; empty when there is none now."""
+    """``correlated``: the sites of the correlation that was told last; empty when there is none now.
+
+    ``degraded``: by site, what was so at the last look; ``told``: what of it people know.
+    """
 
     visibility: Visibility = Visibility()
     wishes: Wishes = Wishes()
     correlated: frozenset[str] = frozenset()
+    degraded: dict[str, frozenset[Prefix]] = {}
+    told: dict[str, frozenset[Prefix]] = {}
 
     def looked(self, moment: Moment, now: float) -> Outlook:
         """Return this with what was seen at ``now`` (seconds)."""
@@ -64,13 +70,32 @@ class Outlook(msgspec.Struct, frozen=True):
         """Take what the sites that answer say; return what correlated health withdrawals open."""
         wishes = self.wishes
         for status in statuses:
-            wanting = {w.prefix for w in status.waiting if w.reason.startswith(DEGRADED)}
-            wishes = wishes.heard(status.site, wanting, now, policy.correlated)
+            wishes = wishes.heard(status.site, degraded_at(status), now, policy.correlated)
         found = correlation(wishes, sites, policy.correlated) if policy.guards.correlated else None
         involved = frozenset(found.sites) if found is not None else frozenset()
         new = found is not None and not involved <= self.correlated
         after = msgspec.structs.replace(self, wishes=wishes, correlated=involved)
         return after, correlated(found, now) if found is not None and new else None
+
+    def worse(self, statuses: Iterable[SiteStatus]) -> tuple[Outlook, dict[str, frozenset[Prefix]]]:
+        """Take what is degraded at the sites that answer; return what people are to be told of, by site.
+
+        A site that does not answer is as it was.
+        """
+        degraded, told = dict(self.degraded), dict(self.told)
+        news: dict[str, frozenset[Prefix]] = {}
+        for status in statuses:
+            now, known = degraded_at(status), told.get(status.site, frozenset())
+            fresh = (now & degraded.get(status.site, frozenset())) - known
+            degraded[status.site], told[status.site] = now, (known & now) | fresh
+            if fresh:
+                news[status.site] = fresh
+        return msgspec.structs.replace(self, degraded=degraded, told=told), news
+
+
+def degraded_at(status: SiteStatus) -> frozenset[Prefix]:
+    """Return the prefixes that the site announces though too few of its machines serve them."""
+    return frozenset(w.prefix for w in status.waiting if w.reason.startswith(DEGRADED))
 
 
 def seen_by(moment: Moment, now: float) -> list[Seen]:

@@ -12,10 +12,13 @@ import structlog
 from controller.bgp import Prefix
 from controller.observe.evidence import Moment
 from controller.rollout.driver import Driver
+from controller.rollout.health_grants import health_grants
 from controller.rollout.outlook import Outlook
 from controller.safety.breaker import Exceeded
 from controller.safety.policy import Policy
 from controller.safety.windows import Ledger
+from controller.transport.errors import TransportError
+from controller.transport.messages import HealthGrant, SiteStatus
 
 HEAR_EVERY_S = 5.0
 """Seconds between two looks at what agents say: a quorum of sites is found within a few of them."""
@@ -42,6 +45,14 @@ class Breaker(Protocol):
 
     def exceeded(self, signal: Exceeded) -> None:
         """Take a signal in."""
+        ...
+
+    def held_scopes(self, now: float) -> frozenset[str]:
+        """Return the scopes in which nothing subtractive goes."""
+        ...
+
+    def degraded(self, site: str, whose: Mapping[Prefix, str]) -> None:
+        """Tell people of routes that stay though too few machines serve them."""
         ...
 
 
@@ -79,9 +90,33 @@ class Signals:
         self._outlook, signal = self._outlook.heard(statuses, len(views), policy, now)
         if signal is not None:
             await self._tell(signal)
+        self._outlook, worse = self._outlook.worse(statuses)
+        for site, prefixes in worse.items():
+            whose = await asyncio.to_thread(self._announced, prefixes)
+            log.warning("degraded", site=site, prefixes=len(prefixes))
+            await asyncio.to_thread(self._breaker.degraded, site, whose)
+        await self._grant(statuses, len(views), policy, now)
         if self._looker is not None and now - self._looked >= LOOK_EVERY_S:
             self._looked = now
             await self._look(self._looker, policy)
+
+    async def _grant(self, statuses: Collection[SiteStatus], sites: int, policy: Policy, now: float) -> None:
+        """Say to sites which withdrawals for want of bindings may be."""
+        wished = {w.prefix for status in statuses for w in status.health if w.wish}
+        if not wished:
+            return
+        held = await asyncio.to_thread(self._breaker.held_scopes, now)
+        whose = await asyncio.to_thread(self._announced, wished)
+        granted = health_grants(statuses, self._outlook.wishes, sites, whose, held, policy=policy, now=now)
+        for site, names in granted.items():
+            try:
+                receipt = await self._driver.sites[site].link.grant(
+                    HealthGrant(site, names, self._driver.fence)
+                )
+            except TransportError as error:
+                log.warning("health grant not delivered", site=site, reason=str(error))
+                continue
+            log.info("health grant", site=site, outcome=receipt.outcome, wishes=len(names))
 
     async def _look(self, looker: Look, policy: Policy) -> None:
         moment = await asyncio.to_thread(looker.look, sorted(self._driver.sites), (), {})

@@ -17,7 +17,15 @@ from controller.transport.errors import (
     TransportRefusedError,
     TransportUnreachableError,
 )
-from controller.transport.messages import BindingAck, BindingSet, Command, Confirmation, Receipt, SiteStatus
+from controller.transport.messages import (
+    BindingAck,
+    BindingSet,
+    Command,
+    Confirmation,
+    HealthGrant,
+    Receipt,
+    SiteStatus,
+)
 
 T = TypeVar("T")
 
@@ -96,6 +104,10 @@ class HttpSiteLink(HttpLink):
     async def confirm(self, confirmation: Confirmation) -> Receipt:
         """``POST /confirmations``."""
         return await self.call("POST", "/confirmations", Receipt, body=confirmation)
+
+    async def grant(self, grant: HealthGrant) -> Receipt:
+        """``POST /health-grants``."""
+        return await self.call("POST", "/health-grants", Receipt, body=grant)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """``GET /status``."""

@@ -65,12 +65,13 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class MachineStatus(msgspec.Struct, frozen=True):
-    """How one machine stands; ``live``: it answered within the agent's deadline."""
+    """How one machine stands; ``live``: it answered within the agent's deadline; ``absent``: as it says."""
 
     name: str
     live: bool
     generation: int
     hash: str | None
+    absent: tuple[Prefix, ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -93,6 +94,38 @@ class HeldEffect(msgspec.Struct, frozen=True):
     reason: str
 
 
+class HealthWish(msgspec.Struct, frozen=True):
+    """A prefix whose bindings machines positively report absent, and why its route is not withdrawn for that.
+
+    ``wish`` names a withdrawal that only waits for the controller's :class:`HealthGrant`; empty: none does.
+    ``check``: what holds it, as of :class:`HeldEffect`, or ``out`` once the route is withdrawn here. Of
+    ``live`` machines ``holding`` serve all its bindings (``announce_quorum`` must), and ``absent`` say that
+    they serve none (``withdraw_quorum`` must).
+    """
+
+    prefix: Prefix
+    wish: str
+    check: str
+    reason: str
+    live: int
+    holding: int
+    announce_quorum: int
+    absent: int
+    withdraw_quorum: int
+
+
+class HealthGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The controller's word that too few sites want these withdrawals for one mistake to explain them.
+
+    ``wishes``: their names. It is good for the agent's next moments only, and lets nothing go that its own
+    guard holds.
+    """
+
+    site: str
+    wishes: tuple[str, ...]
+    fence: int = 0
+
+
 class SiteStatus(msgspec.Struct, frozen=True):
     """A site's report. ``version`` rises with each change of anything in it.
 
@@ -103,7 +136,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     effects that the agent's own guard holds back, with the check that does. ``unconfirmed``: accounts whose
     newest command awaits its confirmation, by generation. ``nonce``: what an override must name; new after
     each. ``cut_off``: why the site is to be taken for cut off; empty while the controller talks to it.
-    ``fence``: the highest that a command brought.
+    ``fence``: the highest that a command brought. ``health``: prefixes whose machines report them absent.
     """
 
     site: str
@@ -123,6 +156,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     nonce: str = ""
     cut_off: str = ""
     fence: int = 0
+    health: tuple[HealthWish, ...] = ()
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,8 +190,23 @@ class BindingSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BindingAck(msgspec.Struct, frozen=True):
-    """What a machine holds, on disk and in its kernel, at this moment."""
+    """What a machine holds, on disk and in its kernel, at this moment.
+
+    ``absent``: prefixes whose bindings are in the set and are not served all the same, which the machine
+    knows for certain (:mod:`controller.machine.absence`).
+    """
 
     name: str
     generation: int
     hash: str
+    absent: tuple[Prefix, ...] = ()
+
+
+class AbsenceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a service check, or a person, tells a machine: all prefixes whose bindings are absent there.
+
+    It holds for ``for_s`` seconds and replaces what was told before; whoever means it longer repeats it.
+    """
+
+    absent: tuple[Prefix, ...]
+    for_s: float = 60.0

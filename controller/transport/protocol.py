@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from controller.observe.rib import RibRow
-from controller.transport.messages import BindingAck, BindingSet, Command, Confirmation, Receipt, SiteStatus
+from controller.transport.messages import (
+    BindingAck,
+    BindingSet,
+    Command,
+    Confirmation,
+    HealthGrant,
+    Receipt,
+    SiteStatus,
+)
 
 
 class SiteLink(Protocol):
@@ -28,6 +36,13 @@ class SiteLink(Protocol):
         """Say that an account's newest command is final; ``stale`` when it is not the newest any more.
 
         ``duplicate``: it was final already. The receipt comes after the agent's journal is on disk.
+        """
+        ...
+
+    async def grant(self, grant: HealthGrant) -> Receipt:
+        """Say that withdrawals for want of bindings may be; ``stale`` when none of them is wished any more.
+
+        The agent's own guard decides; what came of it is in its status.
         """
         ...
 

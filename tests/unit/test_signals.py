@@ -25,7 +25,7 @@ from controller.safety.policy import Guards, Policy
 from controller.safety.windows import Ledger
 from controller.store import open_store
 from controller.timeline.tables import TimelineRow
-from controller.transport.messages import Waiting
+from controller.transport.messages import HealthGrant, HealthWish, Receipt, Waiting
 from tests.properties.test_gate_laws import status
 from tests.stores import a_store
 
@@ -34,8 +34,20 @@ SITES = ("s1", "s2", "s3", "s4")
 
 
 @dataclass
+class FakeLink:
+    """Takes grants."""
+
+    granted: list[HealthGrant]
+
+    async def grant(self, grant: HealthGrant) -> Receipt:
+        self.granted.append(grant)
+        return Receipt(grant.site, 1, "accepted")
+
+
+@dataclass
 class FakeFollower:
     view: SiteView
+    link: FakeLink
 
 
 @dataclass
@@ -50,18 +62,26 @@ class World:
     told: list[Exceeded] = field(default_factory=list)
     ill: dict[str, int] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
+    degrades: list[tuple[str, dict[Prefix, str]]] = field(default_factory=list)
+    granted: list[HealthGrant] = field(default_factory=list)
+    open: frozenset[str] = frozenset()
+    fence: int = 7
 
     def __post_init__(self) -> None:
         self.signals = Signals(self, self, self.announced, self, clock=lambda: self.now)  # type: ignore[arg-type]
 
     @property
     def sites(self) -> dict[str, FakeFollower]:
-        return {s: FakeFollower(self.view(s)) for s in SITES}
+        return {s: FakeFollower(self.view(s), FakeLink(self.granted)) for s in SITES}
 
     def view(self, site: str) -> SiteView:
         waiting = tuple(Waiting(p, "degraded-held: 0 of 2 machines") for p in OURS[: self.ill.get(site, 0)])
         waiting += (Waiting(OURS[99], "1 of 2 machines hold its bindings"),)  # on its way, and not ill
-        return SiteView(site, site not in self.away, "", status(site, waiting=waiting))
+        ill = OURS[: self.ill.get(site, 0)]
+        health = tuple(HealthWish(p, f"{site}.{p}", "correlated", "", 2, 0, 2, 2, 2) for p in ill)
+        sent = dict.fromkeys(OURS, (64500,))
+        said = status(site, waiting=waiting, health=health, sent=sent)
+        return SiteView(site, site not in self.away, "", said)
 
     def announced(self, prefixes: Collection[Prefix]) -> Mapping[Prefix, str]:
         return {p: "acme" if p in OURS[:50] else "globex" for p in prefixes if p in self.wanted}
@@ -81,6 +101,12 @@ class World:
 
     def ledger(self, now: float) -> Ledger:
         return Ledger(self.policy)
+
+    def held_scopes(self, now: float) -> frozenset[str]:
+        return self.open
+
+    def degraded(self, site: str, whose: Mapping[Prefix, str]) -> None:
+        self.degrades.append((site, dict(whose)))
 
     def exceeded(self, signal: Exceeded) -> None:
         self.told.append(signal)
@@ -159,6 +185,60 @@ def test_sites_that_are_away_wish_nothing() -> None:
     world = World(away=frozenset({"s2", "s3"}))
     world.ill = {"s1": 3, "s2": 1, "s3": 2}
     assert world.after(5) == []
+
+
+def test_people_are_told_once_of_what_stays_though_too_few_machines_serve_it() -> None:
+    world = World()
+    world.ill = {"s1": 2}
+    world.after(5)
+    assert world.degrades == [], "at one look it may be a restart"
+    world.after(5)
+    world.after(5)
+    assert world.degrades == [("s1", {OURS[0]: "acme", OURS[1]: "acme"})]
+    world.ill = {"s1": 3}
+    world.after(5)
+    world.after(5)
+    assert world.degrades[1:] == [("s1", {OURS[2]: "acme"})]
+    world.ill = {}
+    world.after(5)
+    world.ill = {"s1": 1}
+    world.after(5)
+    world.after(5)
+    assert world.degrades[2:] == [("s1", {OURS[0]: "acme"})], "it was well meanwhile"
+
+
+def test_a_site_that_wishes_alone_is_granted_it_and_a_quorum_is_not() -> None:
+    world = World()
+    world.ill = {"s1": 1}
+    world.after(5)
+    world.after(world.policy.correlated.window_s - 1)
+    assert world.granted == []
+    world.after(1)
+    assert world.granted == [HealthGrant("s1", (f"s1.{OURS[0]}",), fence=7)]
+    world.open = frozenset({"class:withdraw"})
+    world.after(5)
+    assert len(world.granted) == 1, "the breaker is open"
+    together = World()
+    together.ill = {"s1": 1, "s2": 1}
+    for _ in range(100):
+        together.after(5)
+    assert together.granted == []
+
+
+@pytest.mark.stores
+def test_what_is_degraded_is_told_to_whom_it_concerns(tmp_path: Path) -> None:
+    store = open_store(a_store(tmp_path / "herald.db"))
+    with store.write() as session:
+        session.add(AccountRow(id="acme", name="Acme", created_at=datetime.now(UTC)))
+        session.add(AccountRow(id="globex", name="Globex", created_at=datetime.now(UTC)))
+    breaker = SignalledBreaker(store, Policy())
+    breaker.degraded("s1", {OURS[0]: "acme", OURS[1]: "globex"})
+    with store.read() as session:
+        told = {e.account_id: e for e in session.scalars(select(TimelineRow))}
+    assert {e.type for e in told.values()} == {"site.degraded"}
+    assert told["acme"].detail["prefixes"] == [OURS[0]], "an account hears of its own"
+    assert told["_operators"].detail["count"] == 2
+    assert breaker.held_scopes(0.0) == frozenset()
 
 
 @pytest.mark.stores

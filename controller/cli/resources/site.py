@@ -59,6 +59,19 @@ HELD = (
     Column("check", "check"),
     Column("reason", "reason", wraps=True),
 )
+MACHINES = (
+    Column("machine", "name"),
+    Column("live", "live"),
+    Column("generation", "generation"),
+    Column("absent", lambda row: ", ".join(row["absent"])),
+)
+HEALTH = (
+    Column("prefix", "prefix"),
+    Column("serve", lambda row: f"{row['holding']} of {row['live']} (quorum {row['announce_quorum']})"),
+    Column("absent", lambda row: f"{row['absent']} of {row['live']} (quorum {row['withdraw_quorum']})"),
+    Column("held by", "check"),
+    Column("reason", "reason", wraps=True),
+)
 DECIDED = (
     Column("at", "at"),
     Column("what", "what"),
@@ -74,13 +87,54 @@ app = Commands("site", "One site by its agent's own socket, with everything else
 def show(*, agent: Agent = None, site: SiteName = None, lab: Lab = None, as_json: Json = False) -> None:
     """Show what a site has, what its guard holds back, and what an override would have to name.
 
+    With its machines, and the prefixes whose bindings they report absent, counted for both quorums.
+
     \b
     Examples:
       herald site show --agent /run/herald/ams.sock
     """
     status = _status(_agent(agent, site, lab))
     body = _body(status)
-    _finish(Card(body, STATUS, (Rows(body["held"], HELD, "Nothing is held."),)), as_json)
+    lists = (
+        Rows(body["held"], HELD, "Nothing is held."),
+        Rows(body["machines"], MACHINES, "No machines."),
+        Rows(body["health"], HEALTH, "No machine reports a binding absent."),
+    )
+    _finish(Card(body, STATUS, lists), as_json)
+
+
+@app.app.command(cls=HeraldCommand)
+def absent(
+    cidrs: Annotated[
+        list[str] | None, typer.Argument(metavar="CIDR…", help="All that is not served there; none: all is.")
+    ] = None,
+    *,
+    machine: Annotated[str, typer.Option("--machine", metavar="SOCKET", help="The machine's socket.")],
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, max=3600, help="How long that holds, unless it is repeated.")
+    ] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Tell a machine which bindings are absent there, as its own service check does.
+
+    Its site then counts it for the withdraw quorum of these prefixes, and no more for the announce quorum.
+
+    \b
+    Examples:
+      herald site absent 192.0.2.0/24 --machine /run/herald/m1.sock --seconds 300
+      herald site absent --machine /run/herald/m1.sock
+    """
+    from controller.bgp import parse_prefix  # noqa: PLC0415
+    from controller.transport import messages  # noqa: PLC0415
+
+    report = messages.AbsenceReport(tuple(parse_prefix(cidr) for cidr in cidrs or ()), seconds)
+    ack = _ask(machine, "PUT", "/absences", messages.BindingAck, report, name="the machine")
+    if as_json:
+        from controller.cli.output import print_json  # noqa: PLC0415
+
+        print_json(ack)
+        return
+    typer.echo(f"{ack.name} reports absent: {', '.join(ack.absent) or 'nothing'}")
 
 
 @app.app.command(cls=HeraldCommand)
@@ -339,13 +393,15 @@ def _bring(socket: str, path: str, text: str, as_json: bool) -> None:
         typer.echo(line)
 
 
-def _ask(socket: str, method: str, path: str, answer: Any, body: Any = None) -> Any:
-    """Ask an agent; its refusals are CliErrors in its own words."""
+def _ask(
+    socket: str, method: str, path: str, answer: Any, body: Any = None, *, name: str = "the agent"
+) -> Any:
+    """Ask an agent or a machine; its refusals are CliErrors in its own words."""
     from controller.transport.errors import TransportRefusedError  # noqa: PLC0415 (httpx is slow to import)
     from controller.transport.http import HttpLink  # noqa: PLC0415
 
     async def ask() -> Any:
-        link = HttpLink(socket, name="the agent", deadline_s=15.0)
+        link = HttpLink(socket, name=name, deadline_s=15.0)
         try:
             return await link.call(method, path, answer, body=body)
         finally:

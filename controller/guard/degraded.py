@@ -1,0 +1,43 @@
+"""Tells operators and accounts of routes that stay though their announce quorum is lost (SAFETY.md, 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from controller.bgp import Prefix, prefix_key
+from controller.guard.telling import OPERATORS
+from controller.timeline.log import note
+from controller.timeline.show import Entry
+
+SHOWN = 20
+"""Prefixes that one entry names at most."""
+
+
+def tell_degraded(session: Session, site: str, whose: Mapping[Prefix, str], now: datetime) -> None:
+    """Put an entry about ``whose`` prefixes into each account's timeline, and one into the operators'."""
+    accounts: dict[str, list[Prefix]] = {OPERATORS: sorted(whose, key=prefix_key)}
+    for prefix in accounts[OPERATORS]:
+        accounts.setdefault(whose[prefix], []).append(prefix)
+    for account_id, prefixes in accounts.items():
+        shown = ", ".join(prefixes[:SHOWN]) + ("" if len(prefixes) <= SHOWN else ", …")
+        remedy = f"; look at its machines: herald site show --site {site}" if account_id == OPERATORS else ""
+        note(
+            session,
+            Entry(
+                account_id=account_id,
+                at=now,
+                kind="operational",
+                type="site.degraded",
+                object_kind="site",
+                object_id=site,
+                change_set_id=None,
+                actor=None,
+                site=site,
+                reason=f"{len(prefixes)} routes stay announced at {site} though too few of its machines "
+                f"serve them: {shown}{remedy}",
+                detail={"prefixes": prefixes[:SHOWN], "count": len(prefixes)},
+            ),
+        )
