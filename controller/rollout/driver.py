@@ -158,6 +158,11 @@ class Driver:
         """Return the highest fence that a site tells of."""
         return max((f.view.status.fence for f in self.sites.values() if f.view.status), default=0)
 
+    @property
+    def fence(self) -> int:
+        """The token by which this controller leads; 0 when nobody asked for a lease."""
+        return self._book.fence
+
     def lead_by(self, fence: int) -> None:
         """Command by another fence from now on."""
         self._book.fence = fence
