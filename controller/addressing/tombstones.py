@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.addressing import reach, rows
@@ -24,7 +24,7 @@ from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow
 from controller.addressing.times import rfc3339
 from controller.addressing.writes import Write
 from controller.snapshots.model import Change
-from controller.store import Base
+from controller.store.removal import remove, table_of
 
 
 def tombstone(write: Write, prefix: PrefixRow, reason: str) -> DeletionRow:
@@ -105,8 +105,8 @@ def purge(write: Write, deletion: DeletionRow) -> None:
         deletion_id=deletion.id,
     )
     write.session.flush()
-    prefixes = _table(PrefixRow)
-    _remove(write.session, prefixes, prefixes.c.id == deletion.prefix_id)
+    prefixes = table_of(PrefixRow)
+    remove(write.session, prefixes, prefixes.c.id == deletion.prefix_id)
 
 
 def deletion_body(row: DeletionRow) -> dict[str, Any]:
@@ -166,18 +166,3 @@ def _refuse_taken_places(
                 Kind.ALREADY_EXISTS,
                 f"another {what} of {cidr} was made meanwhile: delete that one, then undelete",
             )
-
-
-def _table(row: type[Base]) -> Table:
-    table = row.__table__
-    assert isinstance(table, Table)
-    return table
-
-
-def _remove(session: Session, table: Table, where: ColumnElement[bool]) -> None:
-    """Delete rows with all that refer to them, in whatever room: found by the foreign keys themselves."""
-    for child in reversed(Base.metadata.sorted_tables):
-        for key in child.foreign_keys:
-            if key.column.table is table and child is not table:
-                _remove(session, child, key.parent.in_(select(key.column).where(where)))
-    session.execute(delete(table).where(where))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Table, delete, select, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from controller.rollout.begin import parse_course
@@ -15,7 +15,7 @@ from controller.rollout.tables import RolloutRow, RolloutSiteRow, SiteConflictRo
 from controller.snapshots.collection import Collected, Entry, History, Holder, Keep, Past, collect
 from controller.snapshots.rollback_tables import PinRow, RollbackAccountRow, RollbackRow
 from controller.snapshots.tables import ChunkRow, HeadRow, SnapshotEntryRow, SnapshotRow
-from controller.store import Base
+from controller.store.removal import remove, table_of
 
 AT_ONCE = 500
 T = TypeVar("T")
@@ -129,9 +129,9 @@ def _live(session: Session, held: Iterable[Mapping[str, str]]) -> set[str]:
 
 
 def _delete(session: Session, gone: Collected) -> None:
-    rollouts, entries, snapshots = (_table(t) for t in (RolloutRow, SnapshotEntryRow, SnapshotRow))
+    rollouts, entries, snapshots = (table_of(t) for t in (RolloutRow, SnapshotEntryRow, SnapshotRow))
     for some in _parts(sorted(gone.rollouts)):
-        _remove(session, rollouts, rollouts.c.id.in_(some))
+        remove(session, rollouts, rollouts.c.id.in_(some))
     key = tuple_(entries.c.snapshot_seq, entries.c.account_id)
     for pairs in _parts(sorted(gone.entries)):
         session.execute(delete(entries).where(key.in_(pairs)))
@@ -139,25 +139,10 @@ def _delete(session: Session, gone: Collected) -> None:
         session.execute(delete(snapshots).where(snapshots.c.seq.in_(seqs)))
     for seqs in _parts(sorted(gone.thinned)):
         session.execute(update(SnapshotRow).where(SnapshotRow.seq.in_(seqs)).values(thinned=True))
-    chunks = _table(ChunkRow)
+    chunks = table_of(ChunkRow)
     for hashes in _parts(sorted(gone.chunks)):
         session.execute(delete(chunks).where(chunks.c.hash.in_(hashes)))
     session.expire_all()
-
-
-def _table(row: type[Base]) -> Table:
-    table = row.__table__
-    assert isinstance(table, Table)
-    return table
-
-
-def _remove(session: Session, table: Table, where: ColumnElement[bool]) -> None:
-    """Delete rows with all that refer to them, found by the foreign keys themselves."""
-    for child in reversed(Base.metadata.sorted_tables):
-        for key in child.foreign_keys:
-            if key.column.table is table and child is not table:
-                _remove(session, child, key.parent.in_(select(key.column).where(where)))
-    session.execute(delete(table).where(where))
 
 
 def _parts(things: list[T]) -> list[list[T]]:

@@ -22,8 +22,6 @@ Errors::
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import ipaddress
 import re
@@ -38,6 +36,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from controller.bgp import Prefix, PrefixError, covers, parse_prefix, prefix_key
 from controller.errors import HeraldError
+from controller.safety.base64url import decoded, encoded
 from controller.safety.effects import Effect, EffectVerb
 
 IntentKind = Literal["withdraw", "unbind", "delete", "prepend", "narrow", "reorigin"]
@@ -122,7 +121,7 @@ def sign(intent: Intent, key: Ed25519PrivateKey) -> str:
     _check(intent)
     name = key_id(key.public_key().public_bytes_raw())
     body = msgspec.json.encode(intent)
-    return ".".join((VERSION, name, _encoded(body), _encoded(key.sign(_message(name, body)))))
+    return ".".join((VERSION, name, encoded(body), encoded(key.sign(_message(name, body)))))
 
 
 def verify(text: str, public_keys: Iterable[bytes], now: datetime) -> Intent:
@@ -278,15 +277,8 @@ def _message(name: str, body: bytes) -> bytes:
     return DOMAIN + name.encode("ascii") + b"\x00" + body
 
 
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
 def _decoded(text: str) -> bytes:
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise MalformedIntentError("a part of the intent is not base64url") from error
-    if _encoded(data) != text:
-        raise MalformedIntentError("a part of the intent is not base64url in its canonical form")
-    return data
+        return decoded(text)
+    except ValueError as error:
+        raise MalformedIntentError(f"a part of the intent {error}") from error

@@ -14,14 +14,13 @@ Errors::
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from controller.errors import HeraldError
+from controller.safety.base64url import decoded, encoded
 from controller.safety.intents import key_id
 
 VERSION = "hs1"
@@ -38,7 +37,7 @@ def sign_record(domain: str, body: bytes, private_key: bytes) -> str:
     """Return the text of a record, signed with a raw Ed25519 private key for ``domain``."""
     key = Ed25519PrivateKey.from_private_bytes(private_key)
     name = key_id(key.public_key().public_bytes_raw())
-    return ".".join((VERSION, name, _encoded(body), _encoded(key.sign(_message(domain, name, body)))))
+    return ".".join((VERSION, name, encoded(body), encoded(key.sign(_message(domain, name, body)))))
 
 
 def open_signed(domain: str, text: str, public_keys: Iterable[bytes]) -> bytes:
@@ -64,15 +63,8 @@ def _message(domain: str, name: str, body: bytes) -> bytes:
     return domain.encode() + b"\x00" + name.encode() + b"\x00" + body
 
 
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
 def _decoded(text: str) -> bytes:
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise SignedError("a part of it is not base64url") from error
-    if _encoded(data) != text:
-        raise SignedError("a part of it is not base64url in its canonical form")
-    return data
+        return decoded(text)
+    except ValueError as error:
+        raise SignedError(f"a part of it {error}") from error

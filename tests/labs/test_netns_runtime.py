@@ -230,6 +230,9 @@ def test_a_killed_up_leaves_no_process(ring: Path) -> None:
     process.kill()
     process.communicate()
     wait_until(lambda: not ours(), "the lab process notices that nobody waits, and ends")
+    wait_until(
+        lambda: not any(map(lock.is_held, runtime_root().glob("*/lab.lock"))), "all that it had open is shut"
+    )
     assert [s.state for s in labs.labs()] == ["dead"]
     assert labs.labs() == []
 

@@ -21,6 +21,7 @@ PURE = [
     "controller/snapshots/rollback.py",
     "controller/snapshots/collection.py",
     "controller/snapshots/naming.py",
+    "controller/safety/base64url.py",
     "controller/safety/effects.py",
     "controller/safety/intents.py",
     "controller/safety/migration.py",
