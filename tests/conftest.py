@@ -14,6 +14,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.driving import folder  # noqa: F401 (a fixture)
 from tests.serve_process import empty_database, serve_folder  # noqa: F401 (fixtures)
 from tests.stores import KINDS, stores
 

@@ -38,6 +38,7 @@ from controller.snapshots.model import (
 )
 from controller.store import open_store
 from controller.transport.messages import Command, Receipt
+from tests.driving import living
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 from tests.serve_process import serve_command
@@ -129,12 +130,8 @@ class Case:
         with store.write() as session:
             outbox.append(session, change("cs1", *onboarded))
         driver = Driver(store, {a.site: MemoryLink(a) for a in self.agents}, guard=unguarded())
-        await driver.start()
-        running = asyncio.create_task(driver.run())
-        await self._until(lambda: self._states()[:1] == ["done"])
-        running.cancel()
-        await asyncio.wait([running])
-        await driver.close()
+        async with living(driver):
+            await self._until(lambda: self._states()[:1] == ["done"])
         with store.write() as session:
             outbox.append(session, change("cs2", route("g1", GOES, False), lane="staged"))
         store.close()

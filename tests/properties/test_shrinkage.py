@@ -38,6 +38,7 @@ from controller.snapshots.model import (
 )
 from controller.store import Store, open_store
 from controller.transport.messages import Command
+from tests.driving import living
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 
@@ -123,17 +124,12 @@ class World:
         """One life of a driver over the store at ``path``."""
         store = open_store(path)
         driver = Driver(store, self.links, guard=unguarded())
-        await driver.start()
-        running = asyncio.create_task(driver.run())
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with living(driver), asyncio.timeout(DEADLINE_S):
                 one = Life(self, store, driver)
                 await life(one)
                 await one.quiet()
         finally:
-            running.cancel()
-            await asyncio.wait([running])
-            await driver.close()
             store.close()
 
 

@@ -9,12 +9,10 @@ process, for a machine that has other work.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import ipaddress
 import json
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -43,6 +41,7 @@ from controller.snapshots.projection import project
 from controller.store import Store
 from controller.transport.messages import Command, Receipt, SiteStatus
 from tests.addressing_api import running_api
+from tests.driving import living_in_a_thread
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.scale.dataset import BEGAN
 
@@ -166,7 +165,7 @@ def measure(folder: Path, told: argparse.Namespace) -> dict[str, object]:
             session.execute(
                 insert(AccountRow), [{"id": a, "name": a, "created_at": BEGAN} for a in bench.accounts]
             )
-        with _driving(made[0]), api.http() as http:
+        with living_in_a_thread(made[0]), api.http() as http:
             http.timeout = DEADLINE_S
             _carry(bench, agents, bench.onboard())
             idle = _toggle(bench, agents, "idle")
@@ -199,34 +198,6 @@ def measure(folder: Path, told: argparse.Namespace) -> dict[str, object]:
         "last_receipt_s": round(ordered[-1], 3), "post_cpu_s": round(posted_cpu, 3),
         "cpu_s": round(all_cpu, 3),
     }  # fmt: skip
-
-
-class _driving:  # noqa: N801 (read as a word)
-    """Runs the driver on a loop of its own."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._live()))
-
-    def __enter__(self) -> None:
-        self._thread.start()
-        assert self._started.wait(30)
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    async def _live(self) -> None:
-        await self._driver.start()
-        running = asyncio.create_task(self._driver.run())
-        self._started.set()
-        await self._stop.wait()
-        running.cancel()
-        await asyncio.wait([running])
-        await self._driver.close()
 
 
 def _toggle(bench: Bench, agents: list[QuickAgent], when: str) -> float:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import itertools
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +18,6 @@ from controller.guard.tables import AssessmentRow, EffectEntryRow, HoldRow
 from controller.guard.telling import OPERATORS
 from controller.observe.elsewhere import Held
 from controller.rollout import reports
-from controller.rollout.driver import Driver
 from controller.rollout.migrating import Migrating
 from controller.rollout.reports import ChangeSetReport
 from controller.safety.policy import Guards, Policy
@@ -29,30 +25,20 @@ from controller.safety.verdict import Verdict
 from controller.snapshots import outbox
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, ChangeSet, PrefixObject
-from controller.store import Store, open_store
 from controller.timeline.tables import TimelineRow
-from controller.transport.http import HttpSiteLink
+from tests import driving
+from tests.driving import DEADLINE_S, OVER, Controller, change, play
 from tests.fake_agent import FakeAgent
 from tests.guarding import ALL_OFF, KEYS, asked
-from tests.stores import a_store
 
 pytestmark = pytest.mark.stores
-DEADLINE_S = 20.0
-SITES = ("site1", "site2")
-NUMBERS = itertools.count(1)
 TASK, OWNER, OPERATOR = "task:clean-up", "customer:t1", "operator:o1"
-OVER = frozenset({"done", "failed", "held"})
 WITHOUT_GATES = Policy(guards=Guards(staged=False))
 """Production's, but that nothing waits for observers, of which there are none here."""
 
 
 def cidr(number: int) -> Prefix:
     return Prefix(f"20.0.{number}.0/24")
-
-
-def change(account: str, actor: str, *changes: Change, lane: str | None = None) -> ChangeSet:
-    at = "2026-01-01T00:00:00Z"
-    return ChangeSet(f"cs{next(NUMBERS)}", account, actor, "why", at, changes, lane=lane)
 
 
 def onboard(account: str, *numbers: int) -> ChangeSet:
@@ -63,12 +49,12 @@ def onboard(account: str, *numbers: int) -> ChangeSet:
             Change(binding=BindingObject(f"b{n}", f"p{n}", cidr(n), "cdn")),
             Change(bgp_prefix=BgpPrefixObject(f"g{n}", f"p{n}", cidr(n), None, True)),
         ]
-    return change(account, OWNER, *changes)
+    return change(account, *changes, actor=OWNER)
 
 
 def announce(account: str, number: int, *, actor: str = OWNER, on: bool = True) -> ChangeSet:
     bgp = BgpPrefixObject(f"g{number}", f"p{number}", cidr(number), None, on)
-    return change(account, actor, Change(bgp_prefix=bgp))
+    return change(account, Change(bgp_prefix=bgp), actor=actor)
 
 
 def withdraw(account: str, number: int, *, actor: str = OWNER) -> ChangeSet:
@@ -78,94 +64,34 @@ def withdraw(account: str, number: int, *, actor: str = OWNER) -> ChangeSet:
 
 def delete(account: str, number: int, *, actor: str = TASK) -> ChangeSet:
     names = (("bgp_prefix", f"g{number}"), ("binding", f"b{number}"), ("prefix", f"p{number}"))
-    return change(account, actor, *(Change(remove=name) for name in names))  # type: ignore[arg-type]
-
-
-class Controller:
-    """One life of a guarded driver over a store."""
-
-    def __init__(self, path: Path, policy: Policy, agents: dict[str, Path]) -> None:
-        self.store: Store = open_store(a_store(path))
-        links = {site: HttpSiteLink(site, str(socket)) for site, socket in agents.items()}
-        self.driver = Driver(self.store, links, guard=Guard(policy, KEYS))
-
-    def submit(self, change_set: ChangeSet) -> str:
-        with self.store.write() as session:
-            outbox.append(session, change_set)
-        self.driver.change_set_queued(change_set.id)
-        return change_set.id
-
-    def report(self, change_set_id: str) -> ChangeSetReport:
-        with self.store.read() as session:
-            return reports.change_set(session, change_set_id)
-
-    async def until(self, change_set_id: str, wanted: Callable[[ChangeSetReport], bool]) -> ChangeSetReport:
-        moved = self.driver.watch(change_set_id)
-        async with asyncio.timeout(DEADLINE_S):
-            while not wanted(found := self.report(change_set_id)):
-                await moved.wait()
-                moved.clear()
-        self.driver.unwatch(change_set_id, moved)
-        return found
-
-    async def does(self, change_set: ChangeSet) -> ChangeSetReport:
-        """Submit, and return it once it is done, failed or held."""
-        return await self.until(self.submit(change_set), lambda r: r.state in OVER)
-
-    async def waits(self, change_set: ChangeSet) -> ChangeSetReport:
-        """Submit, and return it once it has a reason to be queued."""
-        return await self.until(self.submit(change_set), lambda r: r.state == "queued" and bool(r.reason))
-
-    def open(self) -> set[str]:
-        with self.store.read() as session:
-            return set(scopes.load(session).open)
-
-    def told(self, account: str, type_: str) -> list[str]:
-        with self.store.read() as session:
-            rows = select(TimelineRow).where(TimelineRow.account_id == account, TimelineRow.type == type_)
-            return [row.reason for row in session.scalars(rows.order_by(TimelineRow.seq))]
+    return change(account, *(Change(remove=name) for name in names), actor=actor)  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager
 async def controlling(
-    path: Path, *agents: FakeAgent, policy: Policy | None = None
+    path: Path, *agents: FakeAgent, policy: Policy = WITHOUT_GATES
 ) -> AsyncIterator[Controller]:
-    controller = Controller(path, policy or WITHOUT_GATES, {a.site: a.socket for a in agents})
-    await controller.driver.start()
-    running = asyncio.create_task(controller.driver.run())
-    try:
+    async with driving.controlling(path, *agents, guard=Guard(policy, KEYS)) as controller:
         yield controller
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-        await controller.driver.close()
-        controller.store.close()
 
 
-def play(scenario: Callable[[Path, FakeAgent, FakeAgent], Awaitable[None]], folder: Path) -> None:
-    async def run() -> None:
-        one, two = (FakeAgent(site, folder / f"{site}.sock") for site in SITES)
-        await asyncio.gather(one.up(), two.up())
-        try:
-            await scenario(folder / "herald.db", one, two)
-        finally:
-            await asyncio.gather(one.down(), two.down())
-
-    asyncio.run(run())
+async def waits(controller: Controller, change_set: ChangeSet) -> ChangeSetReport:
+    """Submit, and return it once it has a reason to be queued."""
+    id_ = controller.submit(change_set)
+    return await controller.until(id_, lambda r: r.state == "queued" and bool(r.reason))
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "herald.db"
-    open_store(path).close()
-    return path
+def opened(controller: Controller) -> set[str]:
+    """Return the scopes in which the breaker is open."""
+    with controller.store.read() as session:
+        return set(scopes.load(session).open)
 
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
-    made = tmp_path_factory.mktemp("g")
-    shutil.copy(migrated, made / "herald.db")
-    return made
+def told(controller: Controller, account: str, type_: str) -> list[str]:
+    """Return the reasons of an account's timeline entries of one type, oldest first."""
+    with controller.store.read() as session:
+        rows = select(TimelineRow).where(TimelineRow.account_id == account, TimelineRow.type == type_)
+        return [row.reason for row in session.scalars(rows.order_by(TimelineRow.seq))]
 
 
 def test_a_tasks_delete_is_held_and_nothing_of_it_reaches_an_agent(folder: Path) -> None:
@@ -181,7 +107,7 @@ def test_a_tasks_delete_is_held_and_nothing_of_it_reaches_an_agent(folder: Path)
                 assert snapshots.announced(session, "acme") == (1, 1, 1)
                 (held,) = holds.queue(session)
                 assert (held.change_set_id, held.actor, held.prefixes) == (found.id, TASK, 1)
-            assert controller.told("acme", "change_set.held") == [found.reason]
+            assert told(controller, "acme", "change_set.held") == [found.reason]
             # What is held stays out of later candidates: the owner's next change carries nothing of it.
             assert (await controller.does(onboard("acme", 2))).state == "done"
             assert (len(one.commands), len(two.commands)) == (sent[0] + 1, sent[1] + 1)
@@ -225,7 +151,7 @@ def test_an_operators_onboarding_goes_at_once_and_his_announcing_is_staged(folde
                 Change(binding=BindingObject("b1", "p1", cidr(1), "cdn")),
             ]
             for made, lane in (
-                (change("acme", OPERATOR, *quiet), "express"),
+                (change("acme", *quiet, actor=OPERATOR), "express"),
                 (announce("acme", 1, actor=OPERATOR), "staged"),
             ):
                 id_ = controller.submit(made)
@@ -244,7 +170,7 @@ def test_two_operators_take_a_prefix_off_one_site_and_not_off_its_last(folder: P
             await controller.does(onboard("acme", 1))
             for sites, gone, state in [(("site1",), "site2", "done"), ((), "site1", "held")]:
                 bgp = BgpPrefixObject("g1", "p1", cidr(1), None, True, sites)
-                narrow = change("acme", OPERATOR, Change(bgp_prefix=bgp))
+                narrow = change("acme", Change(bgp_prefix=bgp), actor=OPERATOR)
                 signed = asked(narrow, "narrow", cidr(1), sites=[gone], by=("o1", "o2"))
                 assert (await controller.does(signed)).state == state
             assert cidr(1) in one.status().sent
@@ -282,7 +208,7 @@ def test_later_changes_of_the_same_object_wait_behind_what_is_held_and_others_go
         async with controlling(db, one, two) as controller:
             await controller.does(onboard("acme", 1, 2))
             held = await controller.does(withdraw("acme", 1, actor=OPERATOR))
-            behind = await controller.waits(withdraw("acme", 1, actor=TASK))
+            behind = await waits(controller, withdraw("acme", 1, actor=TASK))
             assert behind.reason.startswith(f"it waits behind change-set {held.id} (operator:o1)")
             assert (await controller.does(withdraw("acme", 2))).state == "done"
             # The owner's own word about the object passes what others want of it: additive or asked for.
@@ -304,7 +230,7 @@ def test_what_is_released_late_undoes_nothing_that_was_admitted_since(folder: Pa
         async with controlling(db, one, two) as controller:
             await controller.does(onboard("acme", 1, 2))
             off = [BgpPrefixObject(f"g{n}", f"p{n}", cidr(n), None, False) for n in (1, 2)]
-            held = await controller.does(change("acme", OPERATOR, *(Change(bgp_prefix=b) for b in off)))
+            held = await controller.does(change("acme", *(Change(bgp_prefix=b) for b in off), actor=OPERATOR))
             assert (await controller.does(announce("acme", 1))).state == "done"
             release(controller, held.id, intent=cidr(1), also=cidr(2))
             found = await controller.until(held.id, lambda r: r.state in OVER)
@@ -351,10 +277,10 @@ def test_twenty_changes_by_one_task_open_its_scope_and_owners_additive_ones_pass
             ids = [controller.submit(delete("acme", n)) for n in range(1, 21)]
             for id_ in ids:
                 assert (await controller.until(id_, lambda r: r.state in OVER)).state == "held"
-            assert f"actor:{TASK}" in controller.open()
-            told = controller.told(OPERATORS, "breaker.opened")
-            assert f"the breaker of actor:{TASK} opened" in told[0]
-            assert controller.told("acme", "breaker.opened")[0] == told[0]
+            assert f"actor:{TASK}" in opened(controller)
+            said = told(controller, OPERATORS, "breaker.opened")
+            assert f"the breaker of actor:{TASK} opened" in said[0]
+            assert told(controller, "acme", "breaker.opened")[0] == said[0]
             assert 0 <= open_one(controller, f"actor:{TASK}").detection_s < DEADLINE_S
             assert (await controller.does(announce("globex", 21))).state == "done"  # I7
             assert (await controller.does(onboard("acme", 40))).state == "done"
@@ -369,10 +295,10 @@ def test_while_the_breaker_is_open_for_a_task_owners_announce_and_withdraw(folde
             await controller.does(onboard("acme", *range(1, 21)))
             for n in range(1, 5):
                 await controller.does(delete("acme", n))
-            assert controller.open() == {f"actor:{TASK}"}
+            assert opened(controller) == {f"actor:{TASK}"}
             assert (await controller.does(withdraw("acme", 20))).state == "done"
             assert (await controller.does(announce("acme", 20))).state == "done"
-            assert controller.open() == {f"actor:{TASK}"}
+            assert opened(controller) == {f"actor:{TASK}"}
 
     play(scenario, folder)
 
@@ -389,14 +315,14 @@ def test_what_was_counted_and_held_before_a_crash_is_so_after_it(folder: Path) -
             await controller.does(onboard("acme", *range(1, 11)))
             for n in range(1, 1 + allowed):
                 await controller.does(delete("acme", n))
-            assert controller.open() == set()
+            assert opened(controller) == set()
         async with controlling(db, one, two) as controller:  # another driver, with nothing in memory
             with controller.store.read() as session:
                 assert len(holds.queue(session)) == allowed
             assert (await controller.does(delete("acme", allowed + 1))).state == "held"
-            assert controller.open() == {f"actor:{TASK}"}
+            assert opened(controller) == {f"actor:{TASK}"}
         async with controlling(db, one, two) as controller:
-            assert controller.open() == {f"actor:{TASK}"}
+            assert opened(controller) == {f"actor:{TASK}"}
             found = await controller.does(delete("acme", allowed + 2))
             assert found.state == "held" and "breaker" in found.reason
 
@@ -476,7 +402,7 @@ def test_a_migrations_step_waits_until_it_is_seen_elsewhere_and_goes_on_by_itsel
             )
             await watch.once()
             assert others.asked == 0, "nothing waits: nobody looks"
-            step = change("acme", OWNER, *withdraw("acme", 1).changes, *withdraw("acme", 2).changes)
+            step = change("acme", *withdraw("acme", 1).changes, *withdraw("acme", 2).changes, actor=OWNER)
             step = msgspec.structs.replace(asked(step, "withdraw", cidr(1), cidr(2)), lane="migration")
             found = await controller.does(step)
             assert found.state == "held" and "not seen elsewhere at the same length" in found.reason
@@ -517,7 +443,7 @@ def test_without_the_breaker_a_tasks_twenty_approved_deletes_all_go_out(folder: 
             await controller.does(onboard("acme", *range(1, 21)))
             for n in range(1, 21):
                 assert (await controller.does(delete("acme", n))).state == "done"
-            assert one.status().sent == {} and controller.open() == set()
+            assert one.status().sent == {} and opened(controller) == set()
 
     play(scenario, folder)
 

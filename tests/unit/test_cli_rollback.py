@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,11 +22,11 @@ from controller.snapshots.tables import ChunkRow, SnapshotRow
 from controller.store import Store
 from tests.addressing_api import Api, furnished
 from tests.addressing_api import running_api as serving  # SQLite is enough here: test_rollback has both
+from tests.driving import DEADLINE_S, living_in_a_thread
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 
 ACME = Prefix("192.0.2.0/24")
-DEADLINE_S = 20.0
 
 
 @dataclass
@@ -67,21 +65,6 @@ def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lab]:
         return [*built, rollback_routes.router, pin_routes.router]
 
     with serving(tmp_path, routers_over=routers) as api:
-        started, stop = threading.Event(), asyncio.Event()
-        loop = asyncio.new_event_loop()
-
-        async def live() -> None:
-            await made[0].start()
-            running = asyncio.create_task(made[0].run())
-            started.set()
-            await stop.wait()
-            running.cancel()
-            await asyncio.wait([running])
-            await made[0].close()
-
-        thread = threading.Thread(target=lambda: loop.run_until_complete(live()), daemon=True)
-        thread.start()
-        assert started.wait(DEADLINE_S)
 
         def herald(*argv: str, code: int = 0) -> str:
             reach = ["--url", f"unix:{api.socket}", "--token", api.token]
@@ -91,10 +74,9 @@ def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lab]:
 
         api.app.state.context = _woken_by(api, made[0])
         try:
-            yield Lab(api, agents, made[0], herald)
+            with living_in_a_thread(made[0]):
+                yield Lab(api, agents, made[0], herald)
         finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(DEADLINE_S)
             structlog.reset_defaults()
 
 

@@ -13,6 +13,7 @@ from controller.rollout.driver import Driver
 from controller.rollout.store_routes import StoreBody, build_store_router
 from tests.addressing_api import furnished
 from tests.addressing_api import running_api as serving  # SQLite is enough here
+from tests.driving import living
 from tests.fake_agent import FakeAgent, MemoryLink
 
 
@@ -67,12 +68,8 @@ def test_the_store_shows_what_sites_hold_that_it_does_not_know(tmp_path: Path, c
         return [build_store_router(drivers[0])]
 
     async def hear(driver: Driver) -> None:
-        await driver.start()
-        running = asyncio.create_task(driver.run())
-        await driver.sites["site1"].tried.wait()
-        running.cancel()
-        await asyncio.wait([running])
-        await driver.close()
+        async with living(driver):
+            await driver.sites["site1"].tried.wait()
 
     with serving(tmp_path, routers_over=routers) as api, api.http() as http:
         asyncio.run(hear(drivers[0]))

@@ -21,17 +21,9 @@ from controller.snapshots.tables import ChunkRow
 from controller.store import Base, Store, open_store
 from tests.addressing_api import furnished
 from tests.addressing_api import running_api as serving  # these tests choose their stores themselves
+from tests.driving import ACME, controlling, onboard, play, toggle
 from tests.fake_agent import FakeAgent
 from tests.stores import a_store, stores
-from tests.unit.test_rollout_driver import (  # noqa: F401 (folder stands on empty_database)
-    ACME,
-    controlling,
-    empty_database,
-    folder,
-    onboard,
-    play,
-    toggle,
-)
 
 each_store = pytest.mark.stores
 
@@ -219,7 +211,7 @@ def test_a_store_with_something_in_it_is_left_alone(tmp_path: Path, exported: by
 
 
 @each_store
-def test_sites_in_step_with_an_import_go_on_and_others_are_left_alone(folder: Path) -> None:  # noqa: F811
+def test_sites_in_step_with_an_import_go_on_and_others_are_left_alone(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         new = db.with_name("new.db")
         async with controlling(db, one, two) as controller:

@@ -2,138 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from controller.bgp import Prefix
-from controller.rollout import records, reports
+from controller.rollout import records
 from controller.rollout.driver import Driver
-from controller.rollout.reports import ChangeSetReport
 from controller.snapshots import outbox
-from controller.snapshots.model import (
-    BgpPrefixObject,
-    BindingObject,
-    Change,
-    ChangeSet,
-    PrefixObject,
-    decode_chunk,
-)
+from controller.snapshots.model import decode_chunk
 from controller.snapshots.tables import ChunkRow
-from controller.store import Store, open_store
+from controller.store import open_store
 from controller.transport.http import HttpSiteLink
+from tests.driving import ACME, GLOBEX, Controller, at, controlling, living, onboard, play, toggle
 from tests.fake_agent import FakeAgent
 from tests.guarding import unguarded
 from tests.stores import a_store
 
 pytestmark = pytest.mark.stores
-DEADLINE_S = 20.0
-NUMBERS = itertools.count(1)
-ACME, GLOBEX = Prefix("192.0.2.0/24"), Prefix("198.51.100.0/24")
-
-
-def onboard(account: str, cidr: Prefix, *, advertised: bool = True) -> ChangeSet:
-    return change(
-        account,
-        Change(prefix=PrefixObject(f"{account}-p", cidr, None)),
-        Change(binding=BindingObject(f"{account}-b", f"{account}-p", cidr, "cdn")),
-        Change(bgp_prefix=BgpPrefixObject(f"{account}-g", f"{account}-p", cidr, None, advertised)),
-    )
-
-
-def toggle(account: str, cidr: Prefix, advertised: bool) -> ChangeSet:
-    bgp = BgpPrefixObject(f"{account}-g", f"{account}-p", cidr, None, advertised)
-    return change(account, Change(bgp_prefix=bgp))
-
-
-def change(account: str, *changes: Change) -> ChangeSet:
-    return ChangeSet(f"cs{next(NUMBERS)}", account, "test", "why", "2026-01-01T00:00:00Z", changes)
-
-
-class Controller:
-    """One life of the driver over a database."""
-
-    def __init__(self, path: Path, agents: dict[str, Path]) -> None:
-        self.store: Store = open_store(a_store(path))
-        self.driver = Driver(
-            self.store,
-            {site: HttpSiteLink(site, str(socket)) for site, socket in agents.items()},
-            guard=unguarded(),
-        )
-
-    def submit(self, change_set: ChangeSet) -> str:
-        with self.store.write() as session:
-            outbox.append(session, change_set)
-        self.driver.change_set_queued(change_set.id)
-        return change_set.id
-
-    def report(self, change_set_id: str) -> ChangeSetReport:
-        with self.store.read() as session:
-            return reports.change_set(session, change_set_id)
-
-    async def until(self, change_set_id: str, wanted: Callable[[ChangeSetReport], bool]) -> ChangeSetReport:
-        moved = self.driver.watch(change_set_id)
-        async with asyncio.timeout(DEADLINE_S):
-            while not wanted(found := self.report(change_set_id)):
-                await moved.wait()
-                moved.clear()
-        self.driver.unwatch(change_set_id, moved)
-        return found
-
-    async def over(self, change_set_id: str) -> ChangeSetReport:
-        return await self.until(change_set_id, lambda r: r.state in ("done", "failed"))
-
-
-@contextlib.asynccontextmanager
-async def controlling(path: Path, *agents: FakeAgent) -> AsyncIterator[Controller]:
-    controller = Controller(path, {a.site: a.socket for a in agents})
-    await controller.driver.start()
-    running = asyncio.create_task(controller.driver.run())
-    try:
-        yield controller
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-        await controller.driver.close()
-        controller.store.close()
-
-
-def at(report: ChangeSetReport, site: str) -> str:
-    """Return the state at a site; empty before the roll-out has begun."""
-    return report.sites[site].state if site in report.sites else ""
-
-
-def play(scenario: Callable[[Path, FakeAgent, FakeAgent], Awaitable[None]], folder: Path) -> None:
-    async def run() -> None:
-        one, two = FakeAgent("site1", folder / "1.sock"), FakeAgent("site2", folder / "2.sock")
-        await asyncio.gather(one.up(), two.up())
-        try:
-            await scenario(folder / "herald.db", one, two)
-        finally:
-            await asyncio.gather(one.down(), two.down())
-
-    asyncio.run(run())
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "herald.db"
-    open_store(path).close()
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
-    """A short path for sockets, with two databases that are migrated already."""
-    made = tmp_path_factory.mktemp("d")
-    for name in ("herald.db", "new.db"):
-        shutil.copy(empty_database, made / name)
-    return made
 
 
 def test_a_change_set_reaches_every_site_and_is_done(folder: Path) -> None:
@@ -416,15 +302,14 @@ def test_a_quarantined_agent_is_given_nothing_until_it_is_well(folder: Path) -> 
 def test_an_agent_of_another_site_is_given_nothing(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         two.site = "site9"
-        controller = Controller(db, {"site1": one.socket, "site2": two.socket})
-        await controller.driver.start()
-        running = asyncio.create_task(controller.driver.run())
-        held = controller.submit(onboard("acme", ACME))
-        found = await controller.until(held, lambda r: "says that it is site9" in r.reason)
-        running.cancel()
-        await asyncio.wait([running])
-        await controller.driver.close()
-        controller.store.close()
+        store = open_store(a_store(db))
+        sockets = {"site1": str(one.socket), "site2": str(two.socket)}
+        links = {site: HttpSiteLink(site, socket) for site, socket in sockets.items()}
+        controller = Controller(store, Driver(store, links, guard=unguarded()))
+        async with living(controller.driver):
+            held = controller.submit(onboard("acme", ACME))
+            found = await controller.until(held, lambda r: "says that it is site9" in r.reason)
+        store.close()
         assert found.state == "rolling"
         assert two.commands == []
 

@@ -24,9 +24,9 @@ from controller.rollout.routes import build_router
 from controller.rollout.snapshot_routes import build_snapshot_router
 from controller.rollout.view import StoreView
 from controller.snapshots.model import Change
-from controller.store import Store, open_store
+from controller.store import Store
+from tests.driving import ACME, GLOBEX, Controller, change, controlling, onboard, toggle
 from tests.fake_agent import FakeAgent
-from tests.unit.test_rollout_driver import ACME, GLOBEX, Controller, change, controlling, onboard, toggle
 
 ROWS = [
     RibRow("r1", "bird", ACME, True, (64500,), "10.0.0.1"),
@@ -36,13 +36,6 @@ ROWS = [
 ]
 NO_STORE = cast(Store, None)  # observing needs none
 Scenario = Callable[[Controller, StoreView, FakeAgent, FakeAgent], Awaitable[None]]
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "herald.db"
-    open_store(path).close()
-    return path
 
 
 @pytest.fixture

@@ -10,19 +10,9 @@ from controller.rollout import records
 from controller.rollout.errors import StoreReplacedError
 from controller.snapshots import outbox
 from controller.store import open_store
+from tests.driving import ACME, GLOBEX, at, controlling, onboard, play, toggle
 from tests.fake_agent import FakeAgent
 from tests.stores import a_store, stores
-from tests.unit.test_rollout_driver import (  # noqa: F401 (folder stands on empty_database)
-    ACME,
-    GLOBEX,
-    at,
-    controlling,
-    empty_database,
-    folder,
-    onboard,
-    play,
-    toggle,
-)
 
 pytestmark = pytest.mark.stores
 ON_THE_AIR = {ACME: (64500,)}
@@ -40,7 +30,7 @@ async def on_off_copy_on(db: Path, one: FakeAgent, two: FakeAgent) -> Path:
     return older
 
 
-def test_a_site_that_knows_more_is_left_alone_though_its_chunk_is_known(folder: Path) -> None:  # noqa: F811
+def test_a_site_that_knows_more_is_left_alone_though_its_chunk_is_known(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         older = await on_off_copy_on(db, one, two)
         sent = len(one.commands)
@@ -59,7 +49,7 @@ def test_a_site_that_knows_more_is_left_alone_though_its_chunk_is_known(folder: 
 
 
 def test_a_site_that_comes_back_late_is_recognised_before_it_is_given_anything(
-    folder: Path,  # noqa: F811
+    folder: Path,
 ) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         older = await on_off_copy_on(db, one, two)
@@ -76,7 +66,7 @@ def test_a_site_that_comes_back_late_is_recognised_before_it_is_given_anything(
     play(scenario, folder)
 
 
-def test_what_waited_in_the_copy_is_not_done_again(folder: Path) -> None:  # noqa: F811
+def test_what_waited_in_the_copy_is_not_done_again(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         older, off = db.with_name("older.db"), toggle("acme", ACME, False)
         async with controlling(db, one, two) as controller:
@@ -98,7 +88,7 @@ def test_what_waited_in_the_copy_is_not_done_again(folder: Path) -> None:  # noq
     play(scenario, folder)
 
 
-def test_a_conflict_ends_when_site_and_store_agree(folder: Path) -> None:  # noqa: F811
+def test_a_conflict_ends_when_site_and_store_agree(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         older = await on_off_copy_on(db, one, two)
         async with controlling(older, one, two) as controller:
@@ -117,7 +107,7 @@ def test_a_conflict_ends_when_site_and_store_agree(folder: Path) -> None:  # noq
     play(scenario, folder)
 
 
-def test_a_store_that_goes_back_under_a_running_controller_is_noticed(folder: Path) -> None:  # noqa: F811
+def test_a_store_that_goes_back_under_a_running_controller_is_noticed(folder: Path) -> None:
     store = open_store(a_store(folder / "herald.db"))
     with store.write() as session:
         records.reserve_generations(session, "site1", 0, 5)

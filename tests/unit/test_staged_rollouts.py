@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,21 +21,20 @@ from controller.rollout.driver import Driver
 from controller.rollout.errors import RolloutOverError, UnknownRolloutError
 from controller.rollout.events import Aborted, Paused, Resumed
 from controller.rollout.gatekeeper import GateAnswer, GateOutcome, GateQuestion
-from controller.rollout.reports import ChangeSetReport, RolloutReport
+from controller.rollout.reports import RolloutReport
 from controller.safety.policy import Gates, Lanes, Policy, Waves
 from controller.snapshots import outbox
 from controller.snapshots.collection import Keep
 from controller.snapshots.model import BgpPrefixObject, BindingObject, Change, ChangeSet, PrefixObject
 from controller.snapshots.tables import ChangeSetRow
 from controller.store import Store, open_store
+from tests import driving
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 
-DEADLINE_S = 20.0
 SITES = ("s1", "s2", "s3", "s4")
 WHOLE = Prefix("198.18.0.0/22")
 PARTS = [Prefix(f"198.18.{n}.0/24") for n in range(4)]
-NUMBERS = itertools.count(1)
 QUICK = Policy(waves=Waves(bake_s=0.0), gates=Gates(wait_s=5.0))
 
 
@@ -53,8 +51,7 @@ def route(n: int, advertised: bool) -> Change:
 
 
 def change(*changes: Change, lane: str | None = None, intents: tuple[str, ...] = ()) -> ChangeSet:
-    id_ = f"cs{next(NUMBERS)}"
-    return ChangeSet(id_, "acme", "customer:t1", "why", "2026-01-01T00:00:00Z", changes, intents, lane)
+    return driving.change("acme", *changes, actor="customer:t1", lane=lane, intents=intents)
 
 
 @dataclass
@@ -78,23 +75,13 @@ class Observers:
         return GateAnswer(self.gates.get(question.wave, "pass"), "as the test says")
 
 
-class Controller:
+class Controller(driving.Controller):
     """One life of the driver over a store, four agents and the observers."""
 
     def __init__(self, store: Store, world: World, policy: Policy) -> None:
-        self.store, self.world = store, world
-        self.driver = Driver(store, world.links, policy=policy, gatekeeper=world.observers, guard=unguarded())
-        self.seen: list[tuple[str, str]] = []
-
-    def submit(self, change_set: ChangeSet) -> str:
-        with self.store.write() as session:
-            outbox.append(session, change_set)
-        self.driver.change_set_queued(change_set.id)
-        return change_set.id
-
-    def report(self, id_: str) -> ChangeSetReport:
-        with self.store.read() as session:
-            return reports.change_set(session, id_)
+        guard, looks = unguarded(), world.observers
+        driver = Driver(store, world.links, policy=policy, gatekeeper=looks, guard=guard)
+        super().__init__(store, driver)
 
     def all_change_sets(self) -> list[ChangeSetRow]:
         with self.store.read() as session:
@@ -110,23 +97,19 @@ class Controller:
         with self.store.read() as session:
             return reports.rollouts(session, None, 100)[::-1]
 
-    async def until(self, wanted: Callable[[], bool]) -> None:
+    async def once(self, wanted: Callable[[], bool]) -> None:
         moved = asyncio.Event()
         self.driver.on_change(lambda _: moved.set())
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(driving.DEADLINE_S):
             while not wanted():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.05):
                         await moved.wait()
                 moved.clear()
 
-    async def over(self, id_: str) -> ChangeSetReport:
-        await self.until(lambda: self.report(id_).state in ("done", "failed"))
-        return self.report(id_)
-
     async def at(self, state: str, n: int = -1) -> RolloutReport:
         """Wait until a roll-out (by default the newest) is in a state."""
-        await self.until(lambda: bool(self.rollouts()) and self.rollouts()[n].state == state)
+        await self.once(lambda: bool(self.rollouts()) and self.rollouts()[n].state == state)
         return self.rollouts()[n]
 
 
@@ -145,14 +128,10 @@ class World:
     async def controller(self, policy: Policy = QUICK) -> AsyncIterator[Controller]:
         store = open_store(self.path)
         controller = Controller(store, self, policy)
-        await controller.driver.start()
-        running = asyncio.create_task(controller.driver.run())
         try:
-            yield controller
+            async with driving.living(controller.driver):
+                yield controller
         finally:
-            running.cancel()
-            await asyncio.wait([running])
-            await controller.driver.close()
             store.close()
 
     def sent(self, n: int) -> set[str]:
@@ -160,16 +139,9 @@ class World:
         return {s for s, a in self.agents.items() if PARTS[n] in a.status().sent}
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "herald.db"
-    open_store(path).close()
-    return path
-
-
 @pytest.fixture
-def world(tmp_path: Path, empty: Path) -> World:
-    shutil.copy(empty, tmp_path / "herald.db")
+def world(tmp_path: Path, empty_database: Path) -> World:
+    shutil.copy(empty_database, tmp_path / "herald.db")
     return World(tmp_path / "herald.db")
 
 
@@ -200,7 +172,7 @@ def test_waves_go_in_order_and_each_is_final_after_its_gate(world: World) -> Non
             assert (await c.over(id_)).state == "done"
             assert world.sent(0) == set()
             assert world.sent(1) == set(SITES)
-            await c.until(lambda: all(len(a.confirmed) == 1 for a in world.agents.values()))
+            await c.once(lambda: all(len(a.confirmed) == 1 for a in world.agents.values()))
             waves = [set(q.changed) for q in world.observers.asked]
             assert waves[0] == canaries and set().union(*waves) == set(SITES)
 
@@ -236,7 +208,7 @@ def test_what_a_revert_would_take_away_is_a_change_set_like_any_other(world: Wor
             await c.over(c.submit(change(*onboarded(1))))
             world.observers.gates[0] = "fail"
             id_ = c.submit(change(route(0, True), route(1, False), lane="staged"))
-            await c.until(lambda: len(c.rollouts()) == 4)
+            await c.once(lambda: len(c.rollouts()) == 4)
             at_once, subtractive = c.rollouts()[2:]
             assert (at_once.lane, subtractive.lane) == ("rollback", "rollback")
             assert not at_once.gated and subtractive.gated, "what takes away goes wave by wave, too"
@@ -376,7 +348,7 @@ def test_an_owners_toggle_does_not_wait_for_a_bake_and_is_kept_by_both_sides(wor
             assert world.sent(1) == set(SITES)
             assert len(world.sent(0)) == 2, "and the staged one is where it was"
             same = c.submit(change(route(0, True)))
-            await c.until(lambda: staged.id in c.report(same).reason)
+            await c.once(lambda: staged.id in c.report(same).reason)
             assert c.report(same).state == "queued", "what is about the same object waits"
             await c.driver.wish(staged.id, Aborted("no"))
             await c.at("aborted", n=1)
@@ -395,7 +367,7 @@ def test_a_toggle_while_a_gate_is_asked_waits_at_the_canaries_only_for_the_answe
             gating = await c.at("gating")
             canaries = {s for s, r in gating.sites.items() if r.state == "confirmed"}
             toggle = c.submit(change(route(1, True)))
-            await c.until(lambda: world.sent(1) == set(SITES) - canaries)
+            await c.once(lambda: world.sent(1) == set(SITES) - canaries)
             world.observers.open.set()
             assert (await c.over(toggle)).state == "done"
             assert (await c.over(id_)).state == "done"
@@ -414,7 +386,7 @@ def test_a_crash_loses_neither_gate_nor_bake_nor_pause(world: World) -> None:
             c.submit(change(route(0, False), lane="staged"))
             await c.at("gating")
         async with world.controller(policy) as c:
-            await c.until(lambda: len(world.observers.asked) > 1)
+            await c.once(lambda: len(world.observers.asked) > 1)
             world.observers.open.set()
             baking = await c.at("baking")
             assert baking.bake_left_s is not None
@@ -437,13 +409,13 @@ def test_a_site_that_is_away_holds_nobody_up_and_gets_it_when_it_is_back(world: 
         async with world.controller() as c:
             await c.over(c.submit(change(*onboarded(0))))
             world.links["s2"].go(False)
-            await c.until(lambda: c.driver.sites["s2"].view.reachable is False)
+            await c.once(lambda: c.driver.sites["s2"].view.reachable is False)
             id_ = c.submit(change(route(0, False), lane="staged"))
             waiting = await c.at("waiting")
             assert "s2: the agent of s2 cannot be reached" in waiting.reason
             assert world.sent(0) == {"s2"}, "all others went on"
             toggle = c.submit(change(route(0, True)))
-            await c.until(lambda: world.sent(0) == set(SITES))
+            await c.once(lambda: world.sent(0) == set(SITES))
             world.links["s2"].go(True)
             assert (await c.over(id_)).state == (await c.over(toggle)).state == "done"
             assert world.agents["s2"].commands[-1].confirm_within_s is None, "its gate has passed long ago"
@@ -463,7 +435,7 @@ def test_a_site_that_joins_meanwhile_goes_with_the_last_wave(world: World) -> No
         world.links["s4"] = late
         async with world.controller(policy) as c:
             paused = await c.at("paused")
-            await c.until(lambda: "s4" in world.sent(0))
+            await c.once(lambda: "s4" in world.sent(0))
             assert "s4" in paused.waves[-1], "it announces what the others have not withdrawn yet"
             await c.driver.wish(paused.id, Aborted("no"))
             await c.at("aborted", n=1)
@@ -492,11 +464,11 @@ def test_intents_of_all_change_sets_between_travel_along(world: World) -> None:
         async with world.controller() as c:
             await c.over(c.submit(change(*onboarded(0, 1, 2))))
             world.links["s2"].go(False)
-            await c.until(lambda: c.driver.sites["s2"].view.reachable is False)
+            await c.once(lambda: c.driver.sites["s2"].view.reachable is False)
             one = c.submit(change(route(0, False), intents=(first, expired)))
-            await c.until(lambda: world.sent(0) == {"s2"})
+            await c.once(lambda: world.sent(0) == {"s2"})
             two = c.submit(change(route(1, False), intents=(second,)))
-            await c.until(lambda: world.sent(1) == {"s2"})
+            await c.once(lambda: world.sent(1) == {"s2"})
             assert world.agents["s1"].commands[-1].intents == (second,), "it holds the first already"
             world.links["s2"].go(True)
             await c.over(one)
@@ -519,13 +491,13 @@ def test_a_delete_is_two_roll_outs(world: World) -> None:
             delete = c.submit(
                 change(*removals, Change(remove=("binding", "b")), Change(remove=("prefix", "p")))
             )
-            await c.until(lambda: world.sent(0) == set() and world.sent(1) == {"s3"})
-            await c.until(lambda: any("is gone at all sites" in r.reason for r in c.waiting()))
+            await c.once(lambda: world.sent(0) == set() and world.sent(1) == {"s3"})
+            await c.once(lambda: any("is gone at all sites" in r.reason for r in c.waiting()))
             assert all(a.chunks["acme"].bindings for a in world.agents.values()), "no binding goes before"
             slow.lingers.clear()
             slow.touch()
             assert (await c.over(delete)).state == "done"
-            await c.until(lambda: len(c.rollouts()) == 3 and c.rollouts()[2].state == "done")
+            await c.once(lambda: len(c.rollouts()) == 3 and c.rollouts()[2].state == "done")
             assert all(not a.chunks["acme"].prefixes for a in world.agents.values())
 
     play(world, scenario)
@@ -539,7 +511,7 @@ def test_what_was_not_withdrawn_is_not_unbound(world: World) -> None:
                 agent.refuses = "not now"
             delete = c.submit(change(Change(remove=("bgp_prefix", "g0")), Change(remove=("binding", "b"))))
             assert (await c.over(delete)).state == "failed"
-            await c.until(lambda: any("nothing is removed" in r.reason for r in c.all_change_sets()))
+            await c.once(lambda: any("nothing is removed" in r.reason for r in c.all_change_sets()))
             assert all(a.chunks["acme"].bindings for a in world.agents.values())
 
     play(world, scenario)
@@ -550,13 +522,13 @@ def test_a_site_that_is_away_keeps_route_and_binding_and_holds_no_other_up(world
         async with world.controller(Policy(lanes=Lanes(unbind_after_s=0.0))) as c:
             await c.over(c.submit(change(*onboarded(0))))
             world.links["s2"].go(False)
-            await c.until(lambda: c.driver.sites["s2"].view.reachable is False)
+            await c.once(lambda: c.driver.sites["s2"].view.reachable is False)
             c.submit(change(Change(remove=("bgp_prefix", "g0")), Change(remove=("binding", "b"))))
-            await c.until(lambda: not world.agents["s1"].chunks["acme"].bindings)
+            await c.once(lambda: not world.agents["s1"].chunks["acme"].bindings)
             assert world.agents["s2"].chunks["acme"].bindings and world.sent(0) == {"s2"}
             assert "s2: the agent of s2 cannot be reached" in c.rollouts()[-1].reason
             world.links["s2"].go(True)
-            await c.until(lambda: [r.state for r in c.rollouts()] == ["done"] * 3)
+            await c.once(lambda: [r.state for r in c.rollouts()] == ["done"] * 3)
             assert not world.agents["s2"].chunks["acme"].bindings
 
     play(world, scenario)
@@ -573,15 +545,15 @@ def test_what_a_site_holds_from_beside_a_staged_one_stays_known_while_it_is_away
             staged = c.submit(change(route(0, False), lane="staged"))
             last = (await c.at("gating")).waves[-1][0]
             toggle = c.submit(change(route(1, True)))
-            await c.until(lambda: last in world.sent(1))
+            await c.once(lambda: last in world.sent(1))
             world.links[last].go(False)
-            await c.until(lambda: c.driver.sites[last].view.reachable is False)
+            await c.once(lambda: c.driver.sites[last].view.reachable is False)
             c.submit(change(route(2, True)))
-            await c.until(lambda: len(c.rollouts()) == 4)
+            await c.once(lambda: len(c.rollouts()) == 4)
             world.observers.open.set()
-            await c.until(lambda: world.sent(0) == {last})
+            await c.once(lambda: world.sent(0) == {last})
             c.submit(change(route(3, True)))
-            await c.until(lambda: world.sent(3) == set(SITES) - {last})
+            await c.once(lambda: world.sent(3) == set(SITES) - {last})
             with c.store.write() as session:
                 collect_history(session, Keep(0, timedelta(0)), datetime(2100, 1, 1, tzinfo=UTC), [])
         async with world.controller(policy) as c:
