@@ -131,9 +131,17 @@ class Guard:
         self._ledger.forget()
 
     def judge(
-        self, session: Session, row: ChangeSetRow, change_set: ChangeSet, sites: Sequence[str]
+        self,
+        session: Session,
+        row: ChangeSetRow,
+        change_set: ChangeSet,
+        sites: Sequence[str],
+        *,
+        shrunk: str = "",
     ) -> Judged | Kept:
         """Return what is to become of a queued change-set; whatever keeps it back is written down.
+
+        ``shrunk``: why the store that it was compiled from is not to be believed, or empty.
 
         Raises :class:`~controller.snapshots.model.SnapshotError` when it does not fit.
         """
@@ -150,7 +158,7 @@ class Guard:
             if ahead:
                 return Kept(holds.wait_behind(session, row, ahead[-1]))
         everywhere = _announced(found.old, frozenset(sites))
-        context = replace(self._context(session, found, now), announced=everywhere)
+        context = replace(self._context(session, found, now), announced=everywhere, shrunk=shrunk)
         verdict = _with_remedies(assess(found.effects, context), found)
         judged = Judged(found, context, verdict)
         if verdict.decision == "hold":

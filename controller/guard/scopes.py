@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from controller.guard import holds
+from controller.guard import audience, holds
 from controller.guard.tables import ExcusedRow, OpeningRow
 from controller.guard.telling import News, tell
 from controller.safety.breaker import Closing, Command, Drop, Event, Notify, Opening, Release, State, step
@@ -113,9 +113,10 @@ def _carry_out(moment: Moment, command: Command) -> None:
                 command.scope[:32],
                 command.says,
                 moment.change_set_id,
-                detail={"scope": command.scope, "nth": command.nth},
+                detail={"scope": command.scope, "nth": command.nth, "audience": list(command.audience)},
             )
-            tell(session, command.accounts, news, now)
+            wider = audience.accounts(session, moment.policy, command, now)
+            tell(session, {*command.accounts, *wider}, news, now)
         case Release():
             holds.deploy(session, command.change_set_id, moment.by, moment.why, now)
         case Drop():

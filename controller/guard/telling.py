@@ -18,6 +18,8 @@ from controller.timeline.show import Entry
 
 OPERATORS = "_operators"
 """The timeline of operators: an account's id begins with a letter or a digit."""
+MANAGEMENT = "_management"
+"""The timeline of those whom the operators answer to: what nobody has answered in the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What is seen from day to day, beside any wave, and when it is a matter for the breaker (pure).
 
-Two things: prefixes that fall out of the sight of independent observers though they are to be announced, and
-health withdrawals that a quorum of sites want at about the same time. Each is told once: after a fall the
-count begins anew, so that a breaker which somebody has closed stays closed unless more falls. And people are
-told of routes that stay though too few machines serve them, once that was so at two looks.
+Three things: prefixes that fall out of the sight of independent observers though they are to be announced,
+health withdrawals that a quorum of sites want at about the same time, and a store that has shrunk beside what
+sites hold. Each is told once: after a fall the count begins anew, so that a breaker which somebody has closed
+stays closed unless more falls. And people are told of routes that stay though too few machines serve them,
+once that was so at two looks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from controller.observe.evidence import Moment
 from controller.observe.visibility import Seen, Visibility
 from controller.safety.breaker import Exceeded
 from controller.safety.correlated import Wishes, correlation
-from controller.safety.observed import Fallen, correlated, falling
+from controller.safety.observed import Fallen, correlated, falling, shrunk
 from controller.safety.policy import Policy
 from controller.safety.windows import Ledger
 from controller.transport.messages import SiteStatus
@@ -30,6 +31,7 @@ class Outlook(msgspec.Struct, frozen=True):
     """``correlated``: the sites of the correlation that was told last; empty when there is none now.
 
     ``degraded``: by site, what was so at the last look; ``told``: what of it people know.
+    ``shrunk``: whether it was told that the store has shrunk.
     """
 
     visibility: Visibility = Visibility()
@@ -37,6 +39,7 @@ class Outlook(msgspec.Struct, frozen=True):
     correlated: frozenset[str] = frozenset()
     degraded: dict[str, frozenset[Prefix]] = {}
     told: dict[str, frozenset[Prefix]] = {}
+    shrunk: bool = False
 
     def looked(self, moment: Moment, now: float) -> Outlook:
         """Return this with what was seen at ``now`` (seconds)."""
@@ -91,6 +94,22 @@ class Outlook(msgspec.Struct, frozen=True):
             if fresh:
                 news[status.site] = fresh
         return msgspec.structs.replace(self, degraded=degraded, told=told), news
+
+    def stored(
+        self, held: Mapping[str, tuple[int, int]], policy: Policy, now: float
+    ) -> tuple[Outlook, Exceeded | None]:
+        """Return what it opens that sites hold so much more than the store ever gave them (SAFETY.md, 12).
+
+        ``held``: of each site, the accounts that it has something of, and how many of those the store knows.
+        """
+        found = [
+            signal
+            for site, (before, after) in sorted(held.items())
+            if (signal := shrunk(f"the store, beside {site},", before, after, policy=policy, now=now))
+            is not None
+        ]
+        after = msgspec.structs.replace(self, shrunk=bool(found))
+        return after, found[0] if found and not self.shrunk else None
 
 
 def degraded_at(status: SiteStatus) -> frozenset[Prefix]:

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from controller.guard import holds
-from controller.guard.admission import Guard, Judged, Kept
+from controller.guard.admission import OWNER, Guard, Judged, Kept
 from controller.rollout.after import Never, first_half
 from controller.rollout.begin import Begun, begin, change_set_state, decode_course, sides_of
 from controller.rollout.course import Rollout, SiteProgress
@@ -157,7 +157,9 @@ def _admit(session: Session, row: ChangeSetRow, gate: Gate) -> Admission | None:
             if isinstance(half, Never):
                 holds.fail(session, row.id, half.why)
                 return Admission(row.id, row.account_id, None, half.why)
-            judged = half or gate.guard.judge(session, row, change_set, bench.sites)
+            judged = half or gate.guard.judge(
+                session, row, change_set, bench.sites, shrunk=_shrunk(session, row.actor)
+            )
             if isinstance(judged, Kept):
                 return Admission(row.id, row.account_id, None, judged.reason)
             if isinstance(judged, Judged):
@@ -173,6 +175,22 @@ def _admit(session: Session, row: ChangeSetRow, gate: Gate) -> Admission | None:
         why = str(error)
     holds.fail(session, row.id, why)
     return Admission(row.id, row.account_id, None, why)
+
+
+def _shrunk(session: Session, actor: str) -> str:
+    """Return why what this store says is not to take anything away now, or empty: SAFETY.md, 12.
+
+    What an owner asks for he asks for now; what others do may rest upon what was taken back since.
+    """
+    if actor.startswith(OWNER):
+        return ""
+    known_better = session.scalar(select(func.count(SiteConflictRow.account_id.distinct())))
+    if not known_better:
+        return ""
+    return (
+        f"sites hold what this store never gave them, of {known_better} accounts: it is an older copy, or "
+        "another one (herald store status)"
+    )
 
 
 def aim(session: Session, rollout: Rollout, sites: Iterable[str]) -> ChunkHash:

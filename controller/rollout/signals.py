@@ -96,6 +96,11 @@ class Signals:
             log.warning("degraded", site=site, prefixes=len(prefixes))
             await asyncio.to_thread(self._breaker.degraded, site, whose)
         await self._grant(statuses, len(views), policy, now)
+        unknown = {s.site: len(self._driver.conflicts.at(s.site)) for s in statuses}
+        held = {s.site: (len(s.accounts), len(s.accounts) - unknown[s.site]) for s in statuses}
+        self._outlook, signal = self._outlook.stored(held, policy, now)
+        if signal is not None:
+            await self._tell(signal)
         if self._looker is not None and now - self._looked >= LOOK_EVERY_S:
             self._looked = now
             await self._look(self._looker, policy)

@@ -32,7 +32,7 @@ from typing import Literal
 import msgspec
 
 from controller.errors import HeraldError
-from controller.safety.policy import Policy
+from controller.safety.policy import Audience, Policy
 from controller.safety.windows import FLEET, account_scope, actor_scope, class_scope
 
 Decision = Literal["deploy", "drop", "wait"]
@@ -218,13 +218,14 @@ Event = Exceeded | Holding | Left | Ticked | Answered | Closing | Decided
 
 
 class Notify(msgspec.Struct, frozen=True):
-    """Tell operators and ``accounts`` about ``scope``. ``nth``: 0 at once, then by reminder, each wider."""
+    """Tell operators, ``accounts`` and ``audience`` about ``scope``. ``nth``: 0 at once, then by reminder."""
 
     scope: str
     nth: int
     accounts: tuple[str, ...]
     says: str
     at: float
+    audience: tuple[Audience, ...] = ()
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -411,7 +412,8 @@ def _ticked(state: State, now: float, policy: Policy) -> tuple[State, list[Comma
         # After a long sleep one reminder is enough, of the widest kind that is due.
         passed = sum(1 for seconds in after if opening.since + seconds <= now)
         state = _with(state, msgspec.structs.replace(opening, told=1 + passed))
-        commands.append(_notify(opening, passed, opening.accounts, now))
+        wider = policy.breaker.remind_whom[:passed]
+        commands.append(_notify(opening, passed, opening.accounts, now, wider))
     return state, commands
 
 
@@ -512,7 +514,9 @@ def _with(state: State, opening: Opening) -> State:
     return msgspec.structs.replace(state, open={**state.open, opening.scope: opening})
 
 
-def _notify(opening: Opening, nth: int, accounts: tuple[str, ...], now: float) -> Notify:
+def _notify(
+    opening: Opening, nth: int, accounts: tuple[str, ...], now: float, audience: tuple[Audience, ...] = ()
+) -> Notify:
     again = "" if nth == 0 else f" (reminder {nth}: open for {now - opening.since:.0f} s)"
     return Notify(
         opening.scope,
@@ -520,4 +524,5 @@ def _notify(opening: Opening, nth: int, accounts: tuple[str, ...], now: float) -
         accounts,
         f"the breaker of {opening.scope} opened{again}: {opening.check}: {opening.says}",
         now,
+        audience,
     )

@@ -9,7 +9,7 @@ An agent has a policy of its own (``controller.agent.policy``): it trusts this o
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,6 +19,15 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+Audience = Literal["touched", "everybody", "management"]
+"""Who is told of an open scope beside operators and the accounts that are concerned.
+
+``touched``: accounts that lost something of late which counts in it, or with changes that it holds.
+``everybody``: all whose changes it may hold; of an actor, all of whom it ever changed anything.
+``management``: whom the operators answer to.
+"""
 
 
 class PolicyError(HeraldError):
@@ -113,6 +122,8 @@ class Breaker(_Section, frozen=True):
     """They count together when they opened within so long."""
     remind_after: tuple[Positive, ...] = (300, 900, 3600)
     """Seconds after the opening at which whoever has not answered is told again, each time wider."""
+    remind_whom: tuple[Audience, ...] = ("touched", "everybody", "management")
+    """Who is told at each of these deadlines, beside all who were told at the ones before."""
 
 
 class Signals(_Section, frozen=True):

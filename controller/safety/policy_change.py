@@ -52,7 +52,13 @@ WINDOWS = (
     "lanes.emergency",
     "lanes.migration",
 )
-NEITHER = ("breaker.remind_after", "gates.wait_s", "gates.probe_attempts", "waves.shares")
+NEITHER = (
+    "breaker.remind_after",
+    "breaker.remind_whom",
+    "gates.wait_s",
+    "gates.probe_attempts",
+    "waves.shares",
+)
 """Changes of these are for people's comfort, or have no direction; ``waves.shares`` is compared by itself."""
 
 

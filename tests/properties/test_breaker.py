@@ -37,7 +37,7 @@ from controller.safety.breaker import (
     queue_hash,
     step,
 )
-from controller.safety.policy import Policy
+from controller.safety.policy import Breaker, Policy
 
 POLICY = Policy()
 SCOPES = [
@@ -184,6 +184,21 @@ def test_whoever_is_concerned_is_told_at_once_and_again_until_somebody_answers()
     asleep, commands = step(opened("fleet"), Ticked(), 1e6, POLICY)
     assert [c.nth for c in commands if isinstance(c, Notify)] == [3]
     assert next_due(asleep, POLICY) is None
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=5, unique=True))
+def test_each_reminder_tells_all_that_were_told_before_and_more_by_the_policy(after: list[int]) -> None:
+    rules = Breaker(remind_after=tuple(sorted(after)))
+    policy = Policy(breaker=rules)
+    state, (told,) = step(State(), Exceeded("fleet", "x", "y", 0.0, ("a",)), 0.0, policy)
+    assert isinstance(told, Notify) and told.audience == ()
+    for nth, seconds in enumerate(rules.remind_after, 1):
+        state, (wider,) = step(state, Ticked(), float(seconds), policy)
+        assert isinstance(wider, Notify)
+        assert wider.audience == rules.remind_whom[:nth]
+        assert set(told.accounts) <= set(wider.accounts) and set(told.audience) <= set(wider.audience)
+        assert len(wider.audience) > len(told.audience) or nth > len(rules.remind_whom)
+        told = wider
 
 
 def test_an_actor_that_goes_on_does_not_open_again_what_was_closed() -> None:

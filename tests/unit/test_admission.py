@@ -17,7 +17,7 @@ from controller.guard.admission import Guard
 from controller.guard.tables import AssessmentRow, EffectEntryRow, HoldRow
 from controller.guard.telling import OPERATORS
 from controller.observe.elsewhere import Held
-from controller.rollout import reports
+from controller.rollout import records, reports
 from controller.rollout.migrating import Migrating
 from controller.rollout.reports import ChangeSetReport
 from controller.safety.policy import Guards, Policy
@@ -372,6 +372,31 @@ def test_a_guard_that_is_off_is_missed(folder: Path, off: str, act: Callable[[],
         async with controlling(db, one, two, policy=Policy(guards=ALL_OFF)) as controller:
             assert (await controller.does(act())).state == "done"
             assert one.status().sent == {}
+
+    play(scenario, folder)
+
+
+@pytest.mark.parametrize("armed", [True, False])
+def test_what_a_shrunken_store_would_take_away_is_held_but_for_what_owners_ask_for_now(
+    folder: Path, armed: bool
+) -> None:
+    async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
+        guards = Guards(staged=False, shrinkage=armed, last_site=False)
+        async with controlling(db, one, two, policy=Policy(guards=guards)) as controller:
+            await controller.does(onboard("acme", 1, 2))
+            other = await controller.does(onboard("globex", 3))
+            assert other.state == "done"
+            with controller.store.write() as session:
+                hash_ = snapshots.head_of(session, "globex")
+                assert hash_ is not None
+                # A site holds what this store never gave it: it was restored from an older copy.
+                records.record_foreign(session, "site1", 9, {"globex": hash_}, datetime.now(UTC))
+            # The owner wanted it once, and may have taken that back since.
+            clean_up = asked(announce("acme", 1, actor=TASK, on=False), "withdraw", cidr(1))
+            found = await controller.does(clean_up)
+            assert found.state == ("held" if armed else "done")
+            assert not armed or "shrinkage: sites hold what this store never gave them" in found.reason
+            assert (await controller.does(withdraw("acme", 2))).state == "done", "its owner asks for it now"
 
     play(scenario, folder)
 

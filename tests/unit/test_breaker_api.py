@@ -13,11 +13,14 @@ import pytest
 from sqlalchemy import select
 
 from controller.cli.app import run
+from controller.guard import scopes
 from controller.guard.admission import Guard
 from controller.guard.routers import build_guard_routers
-from controller.guard.telling import OPERATORS
+from controller.guard.scopes import Moment
+from controller.guard.telling import MANAGEMENT, OPERATORS
 from controller.rollout import records
 from controller.rollout.breaker_watch import BreakerWatch
+from controller.safety.breaker import Exceeded
 from controller.safety.policy import Breaker, Guards, Policy, Window
 from controller.snapshots import store as snapshots
 from controller.snapshots.tables import ChangeSetRow
@@ -312,6 +315,31 @@ def test_reminders_go_out_on_their_deadlines_until_somebody_answers(world: World
     assert len(world.told("acme", "breaker.reminded")) == 2
     (opened,) = world.breaker()["open"]
     assert opened["answered_by"].startswith("operator:") and opened["next_reminder_at"] is None
+
+
+def test_each_deadline_widens_who_is_told(world: World) -> None:
+    client = world.api.client()
+    prefix = client.create_prefix("globex", "198.19.0.0/24")
+    client.approve_prefix("globex", prefix["id"])
+    client.bind("globex", prefix["id"], "198.19.0.0/24", "cdn")
+    world.advertise("operator", CIDRS[0], False)  # of acme, and held: its accounts are touched
+    world.admit()
+    now = datetime.now(UTC)
+    clock = [now]
+    with world.api.store.write() as session:
+        signal = Exceeded("fleet", "visibility", "40 of 100 prefixes have gone", now.timestamp())
+        scopes.happened(Moment(session, POLICY, now), scopes.load(session), signal)
+    watch = BreakerWatch(world.api.store, POLICY, lambda *_: None, lambda _: None, clock=lambda: clock[0])
+
+    def reminded() -> list[int]:
+        clock[0] = now + timedelta(seconds=POLICY.breaker.remind_after[len(seen)] + 1)
+        watch.look()
+        return [len(world.told(who, "breaker.reminded")) for who in (OPERATORS, "acme", "globex", MANAGEMENT)]
+
+    seen: list[list[int]] = []
+    for _ in range(3):
+        seen.append(reminded())
+    assert seen == [[1, 1, 0, 0], [2, 2, 1, 0], [3, 3, 2, 1]]
 
 
 def test_a_freeze_refuses_what_takes_away_and_only_its_owner_lifts_it(world: World) -> None:

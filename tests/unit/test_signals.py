@@ -66,6 +66,8 @@ class World:
     granted: list[HealthGrant] = field(default_factory=list)
     open: frozenset[str] = frozenset()
     fence: int = 7
+    held_accounts: int = 0
+    foreign: int = 0
 
     def __post_init__(self) -> None:
         self.signals = Signals(self, self, self.announced, self, clock=lambda: self.now)  # type: ignore[arg-type]
@@ -80,8 +82,18 @@ class World:
         ill = OURS[: self.ill.get(site, 0)]
         health = tuple(HealthWish(p, f"{site}.{p}", "correlated", "", 2, 0, 2, 2, 2) for p in ill)
         sent = dict.fromkeys(OURS, (64500,))
-        said = status(site, waiting=waiting, health=health, sent=sent)
+        said = msgspec.structs.replace(
+            status(site, waiting=waiting, health=health, sent=sent),
+            accounts={f"a{n}": "0" * 64 for n in range(self.held_accounts)},
+        )
         return SiteView(site, site not in self.away, "", said)
+
+    @property
+    def conflicts(self) -> World:
+        return self
+
+    def at(self, site: str) -> list[str]:
+        return [f"a{n}" for n in range(self.foreign)]
 
     def announced(self, prefixes: Collection[Prefix]) -> Mapping[Prefix, str]:
         return {p: "acme" if p in OURS[:50] else "globex" for p in prefixes if p in self.wanted}
@@ -239,6 +251,20 @@ def test_what_is_degraded_is_told_to_whom_it_concerns(tmp_path: Path) -> None:
     assert told["acme"].detail["prefixes"] == [OURS[0]], "an account hears of its own"
     assert told["_operators"].detail["count"] == 2
     assert breaker.held_scopes(0.0) == frozenset()
+
+
+def test_a_store_that_knows_less_than_half_of_what_sites_hold_is_told_once() -> None:
+    world = World(held_accounts=40, foreign=20)
+    assert world.after(5) == []
+    world.foreign = 21
+    (signal,) = world.after(5)
+    assert (signal.check, signal.scope) == ("shrinkage", "fleet")
+    assert "gives 19 and gave 40 before" in signal.says
+    assert world.after(5) == []
+    few = World(held_accounts=5, foreign=5)
+    assert few.after(5) == [], "of so few nobody can tell"
+    disarmed = World(policy=Policy(guards=Guards(shrinkage=False)), held_accounts=40, foreign=40)
+    assert disarmed.after(5) == []
 
 
 @pytest.mark.stores
