@@ -220,7 +220,8 @@ def _signals(driver: Driver, looker: Looker | None, on_told: Callable[[], None])
     from controller.rollout.signals import Signals  # noqa: PLC0415
 
     breaker = SignalledBreaker(driver.store, driver.policy, on_told)
-    return Signals(driver, breaker, Intended(driver.store).announced, looker)
+    intended = Intended(driver.store)
+    return Signals(driver, breaker, intended.announced, looker, addresses=intended.addresses)
 
 
 def _migrating(driver: Driver, looker: Looker | None) -> list[asyncio.Task[None]]:

@@ -119,6 +119,16 @@ class Looker:
                 probes = _probes(inventory, sites, targets, mine)
             return Moment((), tuple(sights), tuple(probes), frozenset(kinds))
 
+    def probe(self, sites: Sequence[str], targets: Mapping[Prefix, str]) -> Sequence[Probed]:
+        """Return probes of ``targets`` (prefix → address) from neighbours of ``sites``; none: no data."""
+        with self._lock:
+            try:
+                inventory = read_inventory(self._path)
+            except InventoryError as error:
+                log.warning("nobody can look", reason=str(error))
+                return ()
+            return _probes(inventory, sites, targets, frozenset()) if inventory.capture_socket else ()
+
     def held_elsewhere(self, prefixes: Collection[Prefix]) -> tuple[Held, ...]:
         """Return what all routers of others hold of ``prefixes``; one that does not answer is left out."""
         with self._lock:

@@ -59,6 +59,11 @@ class Visibility(msgspec.Struct, frozen=True):
     keep_s: float = 3600.0
     seen: dict[str, tuple[Seen, ...]] = {}
 
+    @property
+    def known(self) -> frozenset[Prefix]:
+        """All prefixes that any observer saw."""
+        return frozenset(p for history in self.seen.values() for s in history for p in s.prefixes)
+
     def take(self, readings: Iterable[Seen]) -> Visibility:
         """Return this with ``readings``, and without what is too old (one older is kept to compare with)."""
         seen = dict(self.seen)

@@ -53,7 +53,7 @@ class Outlook(msgspec.Struct, frozen=True):
         now: float,
     ) -> tuple[Outlook, Exceeded | None]:
         """Return what falling visibility opens; ``announced`` says which prefixes are wanted, and whose."""
-        known = frozenset(p for history in self.visibility.seen.values() for s in history for p in s.prefixes)
+        known = self.visibility.known
         for window in policy.signals.visibility:
             fall = self.visibility.fall(known, window.seconds, now)
             if not fall.prefixes:

@@ -10,8 +10,9 @@ from typing import NoReturn, Protocol
 import structlog
 
 from controller.bgp import Prefix
-from controller.observe.evidence import Moment
+from controller.observe.evidence import Moment, Probed
 from controller.rollout.driver import Driver
+from controller.rollout.faring import Faring, chosen
 from controller.rollout.health_grants import health_grants
 from controller.rollout.outlook import Outlook
 from controller.safety.breaker import Exceeded
@@ -25,6 +26,9 @@ HEAR_EVERY_S = 5.0
 LOOK_EVERY_S = 30.0
 """Seconds between two readings of what peers hold: each reads whole RIBs."""
 
+PROBED_BY = 3
+"""Sites whose neighbours probe: each follows its own routes, so that a few tell of all sites."""
+
 log = structlog.get_logger()
 
 
@@ -33,6 +37,10 @@ class Look(Protocol):
 
     def look(self, sites: Sequence[str], touched: Sequence[Prefix], targets: Mapping[Prefix, str]) -> Moment:
         """Look around sites."""
+        ...
+
+    def probe(self, sites: Sequence[str], targets: Mapping[Prefix, str]) -> Sequence[Probed]:
+        """Probe addresses from neighbours of these sites."""
         ...
 
 
@@ -57,7 +65,10 @@ class Breaker(Protocol):
 
 
 class Signals:
-    """``looker`` None: only what agents say is heard. ``announced``: which prefixes are wanted, and whose."""
+    """``looker`` None: only what agents say is heard. ``announced``: which prefixes are wanted, and whose.
+
+    ``addresses``: an address to probe in each prefix of which something is bound.
+    """
 
     def __init__(
         self,
@@ -66,14 +77,17 @@ class Signals:
         announced: Callable[[Collection[Prefix]], Mapping[Prefix, str]],
         looker: Look | None = None,
         *,
+        addresses: Callable[[Collection[Prefix]], Mapping[Prefix, str]] = lambda _: {},
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._driver = driver
         self._breaker = breaker
         self._announced = announced
         self._looker = looker
+        self._addresses = addresses
         self._clock = clock
         self._outlook = Outlook()
+        self._faring = Faring()
         self._looked = float("-inf")
 
     async def run(self) -> NoReturn:
@@ -131,6 +145,22 @@ class Signals:
         self._outlook, signal = await asyncio.to_thread(seen.fallen, self._announced, ledger, policy, now)
         if signal is not None:
             await self._tell(signal)
+        signal = await asyncio.to_thread(self._fare, looker, ledger, policy)
+        if signal is not None:
+            await self._tell(signal)
+
+    def _fare(self, looker: Look, ledger: Ledger, policy: Policy) -> Exceeded | None:
+        """Probe what others changed lately beside what nobody did; what that opens."""
+        picked = chosen(ledger, self._outlook.visibility.known, self._clock())
+        if not picked.prefixes:
+            return None
+        whose = self._announced(picked.prefixes)
+        targets = self._addresses(whose)
+        probes = looker.probe(sorted(self._driver.sites)[:PROBED_BY], targets) if targets else ()
+        self._faring, signal = self._faring.looked(
+            probes, whose, picked.changed, ledger, policy=policy, now=self._clock()
+        )
+        return signal
 
     async def _tell(self, signal: Exceeded) -> None:
         log.warning("a matter for the breaker", check=signal.check, scope=signal.scope, says=signal.says)

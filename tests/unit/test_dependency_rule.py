@@ -45,6 +45,7 @@ PURE = [
     "controller/rollout/gates.py",
     "controller/rollout/votes.py",
     "controller/rollout/outlook.py",
+    "controller/rollout/faring.py",
     "controller/observe/elsewhere.py",
     "controller/rollout/health_grants.py",
     "controller/rollout/machine.py",

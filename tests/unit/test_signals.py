@@ -16,13 +16,13 @@ from controller.addressing.tables import AccountRow
 from controller.bgp import Family, Prefix
 from controller.guard import scopes
 from controller.guard.signals import SignalledBreaker
-from controller.observe.evidence import Moment, Sight
+from controller.observe.evidence import Fate, Moment, Probed, Sight
 from controller.rollout.outlook import seen_by
 from controller.rollout.signals import LOOK_EVERY_S, Signals
 from controller.rollout.site import SiteView
 from controller.safety.breaker import Exceeded
 from controller.safety.policy import Guards, Policy
-from controller.safety.windows import Ledger
+from controller.safety.windows import Entry, Ledger
 from controller.store import open_store
 from controller.timeline.tables import TimelineRow
 from controller.transport.messages import HealthGrant, HealthWish, Receipt, Waiting
@@ -68,9 +68,23 @@ class World:
     fence: int = 7
     held_accounts: int = 0
     foreign: int = 0
+    whose: dict[Prefix, str] = field(
+        default_factory=lambda: {p: "acme" if n < 50 else "globex" for n, p in enumerate(OURS)}
+    )
+    entries: list[Entry] = field(default_factory=list)
+    down: set[Prefix] = field(default_factory=set)
+    probed: list[set[Prefix]] = field(default_factory=list)
+    reach: bool = True
 
     def __post_init__(self) -> None:
-        self.signals = Signals(self, self, self.announced, self, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.signals = Signals(
+            self,
+            self,
+            self.announced,
+            self,
+            clock=lambda: self.now,
+            addresses=lambda some: {p: p.split("/")[0] for p in some},
+        )  # type: ignore[arg-type]
 
     @property
     def sites(self) -> dict[str, FakeFollower]:
@@ -96,7 +110,7 @@ class World:
         return [f"a{n}" for n in range(self.foreign)]
 
     def announced(self, prefixes: Collection[Prefix]) -> Mapping[Prefix, str]:
-        return {p: "acme" if p in OURS[:50] else "globex" for p in prefixes if p in self.wanted}
+        return {p: self.whose[p] for p in prefixes if p in self.wanted}
 
     def look(self, sites: Sequence[str], touched: Sequence[Prefix], targets: Mapping[Prefix, str]) -> Moment:
         return Moment(
@@ -111,8 +125,22 @@ class World:
             )
         )
 
+    def probe(self, sites: Sequence[str], targets: Mapping[Prefix, str]) -> list[Probed]:
+        """Two observers that follow their routes, and one that has none."""
+        self.probed.append(set(targets))
+        fates: dict[bool, Fate] = {True: "answered", False: "timed-out"}
+        if not self.reach:
+            return [Probed(o, s, p, "unsent", "unsent") for o in ("t1", "t2") for s in sites for p in targets]
+        found = [
+            Probed(o, s, p, "answered", fates[p not in self.down])
+            for o in ("t1", "t2")
+            for s in sites
+            for p in targets
+        ]
+        return [*found, *(Probed("g1", s, p, "answered", "unreachable") for s in sites for p in targets)]
+
     def ledger(self, now: float) -> Ledger:
-        return Ledger(self.policy)
+        return Ledger(self.policy, self.entries)
 
     def held_scopes(self, now: float) -> frozenset[str]:
         return self.open
@@ -251,6 +279,51 @@ def test_what_is_degraded_is_told_to_whom_it_concerns(tmp_path: Path) -> None:
     assert told["acme"].detail["prefixes"] == [OURS[0]], "an account hears of its own"
     assert told["_operators"].detail["count"] == 2
     assert breaker.held_scopes(0.0) == frozenset()
+
+
+def harmed(*, owned: bool = False) -> World:
+    """Return a world in which a task has taken something from three prefixes of three accounts."""
+    world = World(whose={p: f"a{n}" for n, p in enumerate(OURS)})
+    world.entries = [
+        Entry(world.now, "task:t", f"a{n}", "unbind", OURS[n], ("s1",), owned=owned) for n in range(3)
+    ]
+    return world
+
+
+def test_services_of_changed_accounts_that_fail_are_told_once_and_open_the_actor() -> None:
+    world = harmed()
+    world.after(0)
+    assert world.probed and set(OURS[:3]) < world.probed[-1]
+    world.down = set(OURS[:2])
+    assert world.after(LOOK_EVERY_S) == [], "at one look a route may be on its way"
+    (signal,) = world.after(LOOK_EVERY_S)
+    assert (signal.check, signal.scope) == ("health", "actor:task:t")
+    assert "services of 2 of 3 accounts that were changed lately fail (67%)" in signal.says
+    assert set(signal.accounts) == {"a0", "a1"}
+    assert world.after(LOOK_EVERY_S) == []
+    world.down = set(OURS[:3])
+    assert [*world.after(LOOK_EVERY_S), *world.after(LOOK_EVERY_S)] != [], "it spreads"
+
+
+def test_what_ails_all_services_alike_has_not_come_from_the_changes() -> None:
+    world = harmed()
+    world.after(0)
+    world.down = set(OURS) - {min(world.probed[-1] - set(OURS[:3]))}
+    assert [*world.after(LOOK_EVERY_S), *world.after(LOOK_EVERY_S)] == []
+
+
+def test_probes_that_could_not_be_sent_are_no_data() -> None:
+    world = harmed()
+    world.reach = False
+    world.down = set(OURS[:3])
+    assert [*world.after(0), *world.after(LOOK_EVERY_S), *world.after(LOOK_EVERY_S)] == []
+
+
+def test_nothing_is_probed_when_nobody_took_anything_or_owners_did_it_themselves() -> None:
+    world = harmed(owned=True)
+    world.down = set(OURS[:3])
+    assert [*world.after(0), *world.after(LOOK_EVERY_S), *world.after(LOOK_EVERY_S)] == []
+    assert world.probed == []
 
 
 def test_a_store_that_knows_less_than_half_of_what_sites_hold_is_told_once() -> None:
