@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from controller.addressing.validator import Validator
-    from controller.guard.admission import Guard
     from controller.observe.looking import Looker
     from controller.rollout.driver import Driver
     from controller.rollout.leading import Leading
@@ -106,7 +105,6 @@ async def _serve(told: Told) -> None:
     from controller.addressing.intents import open_intent_service  # noqa: PLC0415
     from controller.addressing.validator import Validator  # noqa: PLC0415
     from controller.notifications import Notifications  # noqa: PLC0415
-    from controller.rollout.driver import Driver  # noqa: PLC0415
     from controller.rollout.view import StoreView  # noqa: PLC0415
     from controller.store import open_store  # noqa: PLC0415
     from controller.tasks import declared, routes, runner  # noqa: PLC0415
@@ -124,7 +122,7 @@ async def _serve(told: Told) -> None:
         gatekeeper = _watchers(
             told, store, links, looker, policy=lambda: driver.policy, keys=intents.public_keys
         )
-        driver = Driver(store, links, gatekeeper=gatekeeper, guard=_guard(told, intents.public_keys))
+        driver = _driver(told, store, links, gatekeeper, intents.public_keys)
         view = StoreView(
             store,
             lambda: [f.view for f in driver.sites.values()],
@@ -249,11 +247,24 @@ def _supervised(runner: Runner, validator: Validator | None, signals: Signals) -
     return started
 
 
-def _guard(told: Told, public_keys: Sequence[bytes]) -> Guard:
-    """Return the guards by the policy that was told, with the keys of the intent service."""
-    from controller.guard.admission import Guard  # noqa: PLC0415
+def _driver(
+    told: Told,
+    store: Store,
+    links: Mapping[str, SiteLink],
+    gatekeeper: Watchers | None,
+    public_keys: Sequence[bytes],
+) -> Driver:
+    """Return the roll-outs' driver, with the guards by the policy that was told and the registry's key.
 
-    return Guard(told.policy, public_keys)
+    ``public_keys``: those of the intent service.
+    """
+    from controller.addressing.registry import open_registry  # noqa: PLC0415
+    from controller.guard.admission import Guard  # noqa: PLC0415
+    from controller.rollout.driver import Driver  # noqa: PLC0415
+
+    registry = open_registry(store, told.state_dir / "registry.key")
+    guard = Guard(told.policy, public_keys)
+    return Driver(store, links, gatekeeper=gatekeeper, guard=guard, registry=registry)
 
 
 def _each(*calls: Callable[[], None]) -> Callable[[], None]:

@@ -5,5 +5,6 @@ resource: ``prefixes``, ``approvals``, ``bgp_prefixes``, ``bgp_status``, ``bindi
 ``services``, ``loa_documents``, ``address_maps`` with ``address_map_members``, ``regions`` (the compatible
 API), ``advertisement``, ``accounts``, ``tokens`` (Herald's own). ``rules`` and ``policy`` decide (pure: no
 I/O, no clock); ``writes`` puts rows, event, change-set and answer in one transaction; ``present`` turns rows
-into what is sent. ``app.create_app`` puts it together.
+into what is sent. ``app.create_app`` puts it together. ``intents`` and ``registry`` sign what agents check
+alone: who wanted something taken away, and what may be announced at all.
 """

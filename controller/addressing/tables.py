@@ -13,11 +13,19 @@ from controller.addressing import (
     delegation_tables,
     life_tables,
     loa_tables,
+    registry_tables,
     validation_tables,
 )
 from controller.store import SEQ, Base, UtcDateTime
 
-OTHER_ROOMS = (address_map_tables, delegation_tables, life_tables, loa_tables, validation_tables)
+OTHER_ROOMS = (
+    address_map_tables,
+    delegation_tables,
+    life_tables,
+    loa_tables,
+    registry_tables,
+    validation_tables,
+)
 """Whose tables belong to the same state; named here, so that whoever has these has all."""
 
 ID = String(32)

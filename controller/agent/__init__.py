@@ -1,13 +1,14 @@
 """One site: its journal, its guard, its machines and their quorum, its speaker. Trusts no controller.
 
-A command: ``commands`` judges it (``envelope``) and notes what it would take away, and who asked for that
-(``standing``); ``journal`` puts it on disk (``journal_records``). Then ``guard`` says what may go now under
-the site's own ``policy`` (``policy_file``, ``key_file``, ``clock`` read what it needs; ``health`` says what
-is wished for want of bindings, ``health_report`` tells of it), ``site`` gathers the
-facts (``site_state``, ``machines``, ``speaker_link``), ``reconcile`` makes the plan, and they carry it out;
-``forwarding`` leads traffic to the machines, ``report`` tells the controller. ``break_glass`` carries out
-what people sign (``override``); ``epoch`` recognises a journal that was put back (``epoch_file``). Pure:
-``commands``, ``envelope``, ``epoch``, ``forwarding``, ``guard``, ``health``, ``health_report``,
-``journal_records``, ``override``, ``policy``, ``reconcile``, ``site_state``, ``standing``. It may use
-pure modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.
+A command: ``commands`` judges it (``envelope``), notes what it would take away, and who asked for that
+(``standing``), and what of it the ``registry`` does not let out; ``journal`` puts it on disk
+(``journal_records``). Then ``guard`` says what may go now under the site's own ``policy`` (``policy_file``,
+``key_file``, ``clock`` read what it needs; ``health`` says what is wished for want of bindings,
+``health_report`` tells of it), ``site`` gathers the facts (``site_state``, ``machines``, ``speaker_link``),
+``reconcile`` makes the plan, and they carry it out; ``forwarding`` leads traffic to the machines, ``report``
+tells the controller. ``break_glass`` carries out what people sign (``override``); ``epoch`` recognises a
+journal that was put back (``epoch_file``). Pure: ``commands``, ``envelope``, ``epoch``, ``forwarding``,
+``guard``, ``health``, ``health_report``, ``journal_records``, ``override``, ``policy``, ``reconcile``,
+``registry``, ``site_state``, ``standing``. It may use pure modules of ``safety``, and nothing of
+``addressing``, ``rollout`` or ``store``.
 """

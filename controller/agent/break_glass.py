@@ -76,7 +76,8 @@ class BreakGlass:
         """
         try:
             record = read_emergency(text, self._desk(policy), used=self._journal.state.used)
-            made, lifted = self._plan(record, desired, chunk_of(record.account_id))
+            chunk, registered = chunk_of(record.account_id), policy.guards.registry
+            made, lifted = self._plan(record, desired, chunk, registered=registered)
             gone = _going(record, lifted, reach)
             charges = self._charges(gone, policy)
         except OverrideRefusedError as error:
@@ -88,11 +89,13 @@ class BreakGlass:
         return [f"{record.action} {prefix}" for prefix in record.prefixes]
 
     def _plan(
-        self, record: Emergency, desired: SiteState, chunk: Chunk | None
+        self, record: Emergency, desired: SiteState, chunk: Chunk | None, *, registered: bool
     ) -> tuple[tuple[Announced, ...], tuple[Prefix, ...]]:
         state = self._journal.state
         if record.action == "announce":
-            return announcements(record, chunk, desired, self._config.local_as), record.prefixes
+            listed = state.listed.get(record.account_id)
+            entry = None if listed is None or not registered else listed.entry
+            return announcements(record, chunk, desired, self._config.local_as, entry), record.prefixes
         if record.action == "withdraw":
             return (), tuple(p for p in record.prefixes if p in state.emerged)
         if nothing := [p for p in record.prefixes if p not in state.withdrawn and p not in state.emerged]:

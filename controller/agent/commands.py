@@ -11,7 +11,9 @@ import msgspec
 
 from controller.agent.envelope import outside_envelope, owners_of
 from controller.agent.journal_records import Applied, Confirmed, JournalState, PutBack, Unconfirmed
-from controller.agent.standing import Asked, Standing, read_intents, standing_after
+from controller.agent.registry import NOTHING as UNLISTED
+from controller.agent.registry import Listed, bar, let_out, take
+from controller.agent.standing import Asked, Standing, effective, read_intents, standing_after
 from controller.bgp import Prefix
 from controller.snapshots.model import Chunk, ChunkHash, DamagedChunkError, decode_chunk
 from controller.snapshots.projection import SiteState, project
@@ -32,8 +34,9 @@ class Surroundings:
     """What is known beside the journal when commands come. The default knows nothing and nobody.
 
     ``reach``: the prefixes that are or may be announced, None while that is not known. ``intent_keys``: the
-    raw public keys of whoever may sign intents, which hold at ``now`` (the wall clock, aware). ``project``
-    says what a chunk (by its hash) means at this site.
+    raw public keys of whoever may sign intents, which hold at ``now`` (the wall clock, aware);
+    ``registry_keys``: those of the registry, None when nothing is checked against it. ``project`` says what a
+    chunk (by its hash) means at this site.
     """
 
     reach: AbstractSet[Prefix] | None = None
@@ -42,6 +45,7 @@ class Surroundings:
     skew_s: float = 0.0
     local_as: int = 64500
     project: Callable[[ChunkHash, Chunk], SiteState] | None = None
+    registry_keys: tuple[bytes, ...] | None = None
 
     def state_of(self, chunk: Chunk | None, hash_: ChunkHash | None, site: str) -> SiteState:
         """Return what ``chunk`` asks of ``site``."""
@@ -139,15 +143,19 @@ def put_back(
         if pending.from_hash is None or pending.chunk is None
         else decode_chunk(pending.chunk, pending.from_hash)
     )
+    standing = state.standing.get(account_id, Standing())
+    here = let_out(around.state_of(now, held.hash, state.site), state.barred_of(account_id))
+    back = around.state_of(then, pending.from_hash, state.site)
     stands, _ = standing_after(
-        around.state_of(now, held.hash, state.site),
-        state.standing.get(account_id, Standing()),
-        around.state_of(then, pending.from_hash, state.site),
+        here,
+        standing,
+        back,
         asked=Asked(account_id, state.site, "express"),
         reach=around.reach,
         sites={} if now is None else {b.cidr: b.sites for b in now.bgp_prefixes},
     )
-    return PutBack(account_id, pending.generation, stands)
+    listed = _listed(state.listed.get(account_id), account_id, "", (here, standing, back), around)
+    return PutBack(account_id, pending.generation, stands, listed)
 
 
 def _with_standing(
@@ -160,16 +168,40 @@ def _with_standing(
         if around.now is not None and command.intents
         else []
     )
-    asked = Asked(command.account_id, state.site, command.lane, intents, state.spent)
+    account_id = command.account_id
+    asked = Asked(account_id, state.site, command.lane, intents, state.spent)
+    standing = state.standing.get(account_id, Standing())
+    had = let_out(around.state_of(before, command.from_hash, state.site), state.barred_of(account_id))
+    wanted = around.state_of(decision.chunk, command.to_hash, state.site)
     stands, spent = standing_after(
-        around.state_of(before, command.from_hash, state.site),
-        state.standing.get(command.account_id, Standing()),
-        around.state_of(decision.chunk, command.to_hash, state.site),
+        had,
+        standing,
+        wanted,
         asked=asked,
         reach=around.reach,
         sites={} if before is None else {b.cidr: b.sites for b in before.bgp_prefixes},
     )
-    return msgspec.structs.replace(decision.record, stands=stands, spent=spent)
+    known = state.listed.get(account_id)
+    listed = _listed(known, account_id, command.registry, (had, standing, wanted), around)
+    return msgspec.structs.replace(decision.record, stands=stands, spent=spent, listed=listed)
+
+
+def _listed(
+    known: Listed | None,
+    account_id: str,
+    text: str,
+    step: tuple[SiteState, Standing, SiteState],
+    around: Surroundings,
+) -> Listed | None:
+    """Return what the registry says once an account's step was taken: from what it had and what stood.
+
+    ``text``: the entry that came. Where nothing is checked what is known stays, and bars nothing.
+    """
+    if around.registry_keys is None:
+        return None if known is None else msgspec.structs.replace(known, barred=())
+    had, standing, wanted = step
+    taken = take(known or UNLISTED, text, account_id, around.registry_keys)
+    return bar(taken, effective(had, [standing]).routes, wanted.routes, around.local_as)
 
 
 def decide(command: Command, state: JournalState, owners: Mapping[Prefix, str]) -> Decision:

@@ -65,12 +65,13 @@ class AgentKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raw Ed25519 public keys, 32 bytes each (base64 in the file), by what they may sign.
 
     ``intents``: the API's intent service; ``overrides``: the operators' break-glass; ``policy``: records that
-    loosen the agent's policy.
+    loosen the agent's policy; ``registry``: what accounts may announce (none: that is not checked here).
     """
 
     intents: tuple[bytes, ...] = ()
     overrides: tuple[bytes, ...] = ()
     policy: tuple[bytes, ...] = ()
+    registry: tuple[bytes, ...] = ()
 
 
 def read_agent_keys(path: Path) -> AgentKeys:

@@ -9,6 +9,7 @@ something against it:
 - ``correlated``: it is wished because machines report bindings absent (:mod:`controller.agent.health`), and
   the controller has not said that other sites do not wish the same; nobody else need have asked for it;
 - ``budget``: the site's withdrawals in one of its windows are spent;
+- ``registry``: what is to come instead may not be announced;
 - ``speaker``: it is away, or has not carried out what was let go (:mod:`controller.agent.outstanding`).
 
 What is let go is to be journalled, with the budget after it, before anybody acts on it.
@@ -55,9 +56,9 @@ class Guarded:
 
     ``budgets`` by name (:data:`ORDINARY`, or the lane's); ``fleet``: all sites of the operator. ``excepted``:
     effects that an override let go, as (account, prefix, verb). ``moot``: prefixes that another account is to
-    announce by the same path, so that nothing is lost. ``busy``: why no withdrawal may be let go now, or
-    empty. ``wished``: withdrawals for want of bindings; no override lets them go, an emergency is there for
-    that.
+    announce by the same path, so that nothing is lost. ``barred``: what the registry does not let out, as
+    (account, prefix). ``busy``: why no withdrawal may be let go now, or empty. ``wished``: withdrawals for
+    want of bindings; no override lets them go, an emergency is there for that.
     """
 
     site: str
@@ -68,6 +69,7 @@ class Guarded:
     now: Reading
     excepted: Collection[tuple[str, Prefix, str]] = ()
     moot: Collection[tuple[str, Prefix]] = ()
+    barred: Collection[tuple[str, Prefix]] = ()
     busy: str = ""
     wished: tuple[Wished, ...] = ()
 
@@ -184,8 +186,11 @@ def moot(standing: Mapping[str, Standing], desired: Collection[Route]) -> frozen
 
 
 def overridable(held: Iterable[HeldEffect]) -> tuple[HeldEffect, ...]:
-    """Return what of the held effects an override may let go: what takes away, and nothing that adds."""
-    return tuple(h for h in held if h.verb in SUBTRACTIVE)
+    """Return what of the held effects an override may let go: what takes away, and nothing that adds.
+
+    What the registry holds is about what would come instead, and that no override lets out.
+    """
+    return tuple(h for h in held if h.verb in SUBTRACTIVE and h.check != "registry")
 
 
 def change_hash(held: Iterable[HeldEffect]) -> str:
@@ -210,9 +215,9 @@ def _asked_for(item: _Item, asked: Guarded) -> tuple[str, str]:
     """Return the check that holds an item for want of somebody who asked, and why; both empty: none."""
     if item.wished is not None:
         return _unserved(item.wished, asked)
-    if item.route is not None and not item.costs:
-        return "", ""
-    if _is_excepted(item, asked):
+    if item.route is not None and (item.account_id, item.prefix) in asked.barred:
+        return "registry", f"the registry does not cover {item.prefix} as it is asked for: it stays as it was"
+    if (item.route is not None and not item.costs) or _is_excepted(item, asked):
         return "", ""
     guards = asked.policy.guards
     said = " and ".join(item.verbs)

@@ -17,6 +17,7 @@ import msgspec
 
 from controller.agent.errors import JournalDamagedError
 from controller.agent.override import Announced
+from controller.agent.registry import Listed
 from controller.agent.standing import SpentKey, Standing
 from controller.bgp import Prefix
 from controller.safety.budget import REMEMBERED_S, Budget, Spent
@@ -39,6 +40,7 @@ class Applied(msgspec.Struct, frozen=True, tag="applied"):
 
     ``stands``: all that stands of the account from now on (:mod:`controller.agent.standing`); ``spent``: what
     of which intents, by nonce, was used for it. ``fence``: that of the controller which gave the command.
+    ``listed``: what the registry says of the account from now on; None: as before.
     """
 
     generation: int
@@ -51,6 +53,7 @@ class Applied(msgspec.Struct, frozen=True, tag="applied"):
     spent: dict[str, tuple[SpentKey, ...]] = {}
     fence: int = 0
     confirm_within_s: float | None = None
+    listed: Listed | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
@@ -139,11 +142,19 @@ class Confirmed(msgspec.Struct, frozen=True, tag="confirmed"):
 
 
 class PutBack(msgspec.Struct, frozen=True, tag="put_back"):
-    """Nobody confirmed the account's command in time: it has what it had before; ``stands`` as above."""
+    """Nobody confirmed the account's command in time: it has what it had before; the rest as in Applied."""
 
     account_id: str
     generation: int
     stands: Standing
+    listed: Listed | None = None
+
+
+class Enrolled(msgspec.Struct, frozen=True, tag="enrolled"):
+    """What the registry says of an account from now on, whatever it has here."""
+
+    account_id: str
+    listed: Listed
 
 
 class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
@@ -183,6 +194,7 @@ Record = (
     | Emerged
     | Confirmed
     | PutBack
+    | Enrolled
 )
 
 DECISIONS = 100
@@ -208,7 +220,8 @@ class JournalState:
     that they stand on; ``known``: the newest policy record. ``spent``: what of each intent was used, by
     nonce, for ever: whatever clocks say, an intent takes a thing away once. ``serial``: how many records
     there were; ``nonce``: what the next override must name; ``excepted``: effects that one let go; ``used``:
-    nonces of emergencies, which took ``withdrawn`` and announce ``emerged``; ``unconfirmed``: by account.
+    nonces of emergencies, which took ``withdrawn`` and announce ``emerged``; ``unconfirmed`` and ``listed``
+    (what the registry says): by account.
     """
 
     site: str = ""
@@ -230,6 +243,7 @@ class JournalState:
     emerged: dict[Prefix, Announced] = field(default_factory=dict)
     unconfirmed: dict[str, Unconfirmed] = field(default_factory=dict)
     decided: tuple[Decided, ...] = ()
+    listed: dict[str, Listed] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
         """Add one record."""
@@ -251,9 +265,11 @@ class JournalState:
         else:
             self._note(record)
 
-    def _note(self, record: Known | Decided | Overridden | Emerged | Confirmed | PutBack) -> None:
+    def _note(self, record: Known | Decided | Overridden | Emerged | Confirmed | PutBack | Enrolled) -> None:
         if isinstance(record, Known):
             self.known = record
+        elif isinstance(record, Enrolled):
+            self._list(record.account_id, record.listed)
         elif isinstance(record, Decided):
             self.decided = (*self.decided, record)[-DECISIONS:]
         elif isinstance(record, Overridden):
@@ -284,6 +300,7 @@ class JournalState:
         self.generation = max(self.generation, record.generation)
         self.fence = max(self.fence, record.fence)
         self._stand_anew(record.account_id, record.stands)
+        self._list(record.account_id, record.listed)
         self._use(record.spent)
         self.unconfirmed.pop(record.account_id, None)
         if record.confirm_within_s is not None:
@@ -315,6 +332,11 @@ class JournalState:
             held.generation, held.rollout_id, held.hash, pending.from_hash, pending.chunk
         )
         self._stand_anew(record.account_id, record.stands)
+        self._list(record.account_id, record.listed)
+
+    def _list(self, account_id: str, listed: Listed | None) -> None:
+        if listed is not None:
+            self.listed[account_id] = listed
 
     def _remember(self, record: Remembered) -> None:
         self.budgets, self.going = dict(record.budgets), dict(record.going)
@@ -372,9 +394,16 @@ class JournalState:
     def copy(self) -> JournalState:
         """Return one that can be changed without changing this."""
         other = replace(self)
-        for name in ("accounts", "left", "standing", "going", "spent", "budgets", "emerged", "unconfirmed"):
+        for name in (
+            "accounts", "left", "standing", "going", "spent", "budgets", "emerged", "unconfirmed", "listed",
+        ):  # fmt: skip
             setattr(other, name, dict(getattr(self, name)))
         return other
+
+    def barred_of(self, account_id: str) -> tuple[Prefix, ...]:
+        """Return the prefixes that the account's chunk asks for and the registry bars."""
+        listed = self.listed.get(account_id)
+        return () if listed is None else listed.barred
 
     def hash_of(self, account_id: str) -> ChunkHash | None:
         """Return the hash of what the account has here."""
@@ -406,6 +435,7 @@ class JournalState:
             )
             for account, held in sorted(self.accounts.items())
         ]
+        found += [Enrolled(account, listed) for account, listed in sorted(self.listed.items())]
         found += [Kept(account, hash_, chunk) for hash_, (account, chunk) in sorted(self.left.items())]
         found.append(
             Remembered(

@@ -12,12 +12,16 @@ log = structlog.get_logger()
 
 
 class KeyFile:
-    """The keys in one file; none without a file. One that cannot be read leaves the keys of before."""
+    """The keys in one file; none without a file. One that cannot be read leaves the keys of before.
+
+    ``unread``: there is to be a file, and it was never read: nobody knows which keys are missing.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None
         self._seen: tuple[int, int, int] | None = None
         self._keys = AgentKeys()
+        self.unread = bool(path)
 
     def keys(self) -> AgentKeys:
         """Return the keys as the file has them now."""
@@ -32,6 +36,7 @@ class KeyFile:
             self._seen = stamp
             try:
                 self._keys = read_agent_keys(self._path)
+                self.unread = False
             except AgentConfigError as error:
                 log.warning("public keys not read", reason=str(error))
         return self._keys

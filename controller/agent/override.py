@@ -26,6 +26,7 @@ import msgspec
 
 from controller.agent.errors import AgentError
 from controller.bgp import Prefix, PrefixError, Route, covers, family_of, parse_prefix
+from controller.safety.registry import Index, RegistryEntry
 from controller.safety.signed import SignedError, open_signed, sign_record
 from controller.snapshots.model import Chunk
 from controller.snapshots.projection import SiteBinding, SiteState
@@ -161,13 +162,19 @@ def read_emergency(text: str, desk: Desk, *, used: Collection[str]) -> Emergency
 
 
 def announcements(
-    record: Emergency, chunk: Chunk | None, desired: SiteState, local_as: int
+    record: Emergency,
+    chunk: Chunk | None,
+    desired: SiteState,
+    local_as: int,
+    entry: RegistryEntry | None = None,
 ) -> tuple[Announced, ...]:
     """Return the routes that an emergency announces; raises :class:`OverrideRefusedError`.
 
     Each must lie in a prefix that ``chunk``, the account's at this site, has onboarded, have its origin, and
-    stand on bindings; what the site is to announce anyhow needs no emergency.
+    stand on bindings; what the site is to announce anyhow needs no emergency. ``entry``: the account's in
+    the registry, which must cover it; None where none has come, or nothing is checked.
     """
+    index = None if entry is None else Index(entry)
     onboarded = () if chunk is None else chunk.prefixes
     wanted = {r.prefix for r in desired.routes}
     made: list[Announced] = []
@@ -179,6 +186,11 @@ def announcements(
             )
         if record.asn is not None and record.asn not in {p.asn for p in parents}:
             raise OverrideRefusedError(f"emergency refused: AS {record.asn} is not the origin of {prefix}")
+        why = (
+            index.against(prefix, local_as if record.asn is None else record.asn, local_as) if index else None
+        )
+        if why is not None:
+            raise OverrideRefusedError(f"emergency refused: {prefix} is not in the registry: {why}")
         if prefix in wanted:
             raise OverrideRefusedError(f"emergency refused: {prefix} is to be announced here already")
         needs = tuple(sorted(_under(prefix, record.account_id, desired.bindings)))

@@ -33,6 +33,8 @@ class AgentGuards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     budget: bool = True
     keeper: bool = True
     """A keeper site lets its prefix go for its owner alone."""
+    registry: bool = True
+    """Nothing is announced anew that the registry does not cover (once its keys are there)."""
 
 
 class AgentPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

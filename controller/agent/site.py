@@ -34,6 +34,7 @@ from controller.agent.outstanding import charged_anew, still_out, why_busy
 from controller.agent.override import with_emergencies
 from controller.agent.policy import FLOOR, AgentPolicy
 from controller.agent.reconcile import Facts, Plan, reconcile
+from controller.agent.registry import Register
 from controller.agent.report import Report
 from controller.agent.site_state import Projections
 from controller.agent.speaker_link import SpeakerLink
@@ -90,6 +91,7 @@ class Site:
         self._keys = KeyFile(config.keys)
         self._policy = policy
         self._projections = Projections(journal.state.site, config.local_as)
+        self._register = Register(config.local_as)
         self._wake = asyncio.Event()
         self._speaker = SpeakerLink(speaker, self._wake.set)
         self._machines = [
@@ -201,11 +203,20 @@ class Site:
         return Surroundings(
             reach=self._speaker.reach,
             intent_keys=self._keys.keys().intents,
+            registry_keys=None if self._unchecked() else self._keys.keys().registry,
             now=wall_clock(),
             skew_s=self._policy.clock_skew_s,
             local_as=self._config.local_as,
             project=self._projections.of_chunk,
         )
+
+    def _unchecked(self) -> str:
+        """Return why nothing is checked against the registry here; empty when everything is."""
+        if not self._policy.guards.registry:
+            return "off: the site's policy disarms it (guards.registry)"
+        if not self._keys.keys().registry and not self._keys.unread:
+            return "off: the agent has no registry key (AgentConfig.keys)"
+        return ""
 
     def _put_back_late(self) -> None:
         """Put back each command that nobody confirmed within its time; what that takes away is held."""
@@ -362,6 +373,7 @@ class Site:
             budgets=state.budgets,
             now=reading(),
             excepted=state.excepted,
+            barred={(account, p) for account, listed in state.listed.items() for p in listed.barred},
             moot=moot(state.standing, self._projections.desired(state).routes) if state.standing else (),
             wished=self._wishes.due(
                 self._projections.chunks(state) if self._wishes.wished else {}, state.standing
@@ -389,7 +401,9 @@ class Site:
     def _status(self, plan: Plan) -> SiteStatus:
         state = self._journal.state
         health = self._wishes.report(self._health, self._ruling.wishes, self._policy)
-        held = (*self._ruling.held, *self._taken_off())
+        barred, conflicts = self._register.look(self._projections.asked(state), state.listed)
+        held = (*self._ruling.held, *self._taken_off(), *barred)
+        unchecked = self._unchecked()
         return SiteStatus(
             site=state.site,
             version=0,
@@ -408,6 +422,8 @@ class Site:
             cut_off=self._cut_off(),
             fence=state.fence,
             health=health,
+            registry=unchecked or "on",
+            conflicts=() if unchecked else conflicts,
         )
 
     def _taken_off(self) -> list[HeldEffect]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.agent.journal_records import JournalState
+from controller.agent.registry import let_out
 from controller.bgp import Prefix, Route
 from controller.snapshots.model import Chunk, ChunkHash, decode_chunk
 from controller.snapshots.projection import SiteBinding, SiteState, project
@@ -23,8 +24,13 @@ class Projections:
         return {account: self._of(hash_, data)[0] for account, (hash_, data) in state.chunk_bytes().items()}
 
     def desired(self, state: JournalState) -> SiteState:
-        """Return what the site is to have; raises as :meth:`chunks` does."""
-        return merge(self._of(hash_, data)[1] for hash_, data in state.chunk_bytes().values())
+        """Return what the site is to have, less what the registry bars; raises as :meth:`chunks` does."""
+        barred = [prefix for listed in state.listed.values() for prefix in listed.barred]
+        return let_out(merge(self.asked(state).values()), barred)
+
+    def asked(self, state: JournalState) -> dict[str, SiteState]:
+        """Return what each account's chunk asks of the site; raises as :meth:`chunks` does."""
+        return {account: self._of(hash_, data)[1] for account, (hash_, data) in state.chunk_bytes().items()}
 
     def left(self, state: JournalState) -> tuple[SiteState, ...]:
         """Return what the chunks asked for that accounts moved away from, and what the guard let go."""

@@ -43,6 +43,7 @@ LEFT_OUT = {
     "effect_ledger": "what this controller has counted of late",
     "breaker_excused": "what this controller has counted of late",
     "breaker_openings": "what this controller has counted of late",
+    "registry_entries": "what this store's sites were told: another store counts on from the clock",
     "pins": "they stand on change-sets, which stay here: decide on them before",
     "pin_decisions": "they stand on change-sets, which stay here",
 }

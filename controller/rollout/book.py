@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Container, Mapping
 from datetime import UTC, datetime
 
+from controller.addressing.registry import RegistryIssuer
 from controller.rollout.carried import intents_between
 from controller.rollout.course import Rollout
 from controller.rollout.fleet import Fleet
@@ -21,7 +22,8 @@ from controller.transport.messages import SiteStatus
 class SiteBook:
     """The followers' :class:`controller.rollout.site.Book`; changes nothing of a roll-out.
 
-    ``tell(change_set, account)``: something of it was written down.
+    ``tell(change_set, account)``: something of it was written down. ``registry`` issues the entries that go
+    with commands; None: nothing does.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class SiteBook:
         followed: Followed,
         *,
         tell: Callable[[str, str], None],
+        registry: RegistryIssuer | None = None,
     ) -> None:
         self.fence = 0
         """The token by which this controller leads (``rollout.lease``); 0 when nobody asked for a lease."""
@@ -38,6 +41,7 @@ class SiteBook:
         self._fleet = fleet
         self._followed = followed
         self._tell = tell
+        self._registry = registry
 
     @property
     def known(self) -> Container[str]:
@@ -110,6 +114,12 @@ class SiteBook:
                 return {a: intents_between(session, a, *move, now) for a, move in moves.items()}
 
         return await asyncio.to_thread(read) if moves else {}
+
+    async def registry(self, accounts: Collection[str]) -> Mapping[str, str]:
+        """The accounts' entries as ownership is now: an agent judges by them what it is to announce anew."""
+        if self._registry is None:
+            return {}
+        return await asyncio.to_thread(self._registry.issue, list(accounts), datetime.now(UTC))
 
     async def reserve(self, site: str, floor: int, count: int) -> range:
         """Generations that were never given, all above ``floor``, kept on disk."""

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import structlog
 
+from controller.addressing.registry import RegistryIssuer
 from controller.guard.admission import Guard
 from controller.rollout import records
 from controller.rollout.admitting import Admitter
@@ -53,7 +54,8 @@ class Driver:
     """The roll-outs of one controller. Make it, :meth:`start` it on an event loop, then :meth:`run`.
 
     ``guard`` judges change-sets; None: one of ``policy`` without a key, so that whatever takes something away
-    is held. ``policy`` None: the guard's, or production's.
+    is held. ``policy`` None: the guard's, or production's. ``registry`` issues what goes with commands; None:
+    nothing does.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Driver:
         policy: Policy | None = None,
         gatekeeper: Gatekeeper | None = None,
         guard: Guard | None = None,
+        registry: RegistryIssuer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
@@ -80,7 +83,7 @@ class Driver:
         self._wishes = Wishes(self._followed, stepper)
         self._looker = Looker(gatekeeper or NobodyLooks(), self._followed.all, stepper.step, self.terms)
         self.breaker = BreakerWatch(store, self.policy, self.breaker_opened, self.breaker_closed)
-        self._book = SiteBook(store, fleet, self._followed, tell=self._listeners.tell)
+        self._book = SiteBook(store, fleet, self._followed, tell=self._listeners.tell, registry=registry)
         judge = Judge(fleet, self._followed, stepper, unwritten)
         for site, link in links.items():
             fleet.sites[site] = SiteFollower(site, link, self._book, judge)

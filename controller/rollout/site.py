@@ -100,6 +100,10 @@ class Book(Protocol):
         """The intents that go with moves (from, to), by account."""
         ...
 
+    async def registry(self, accounts: Collection[str]) -> Mapping[str, str]:
+        """The signed entries of the registry, by account; none from whoever issues none."""
+        ...
+
     async def reserve(self, site: str, floor: int, count: int) -> range:
         """Generations that were never given, all above ``floor``, kept on disk."""
         ...
@@ -329,6 +333,7 @@ class SiteFollower:
             return []
         steps = {a: (moves[a][0].from_hash, moves[a][0].to_hash) for a in sound}
         carried = await self._book.intents({a: step for a, step in steps.items() if step[0] is not None})
+        registry = await self._book.registry(sound.keys())
         handing = {account_id: self._book.handing(self.site, account_id) for account_id in sound}
         status = self.view.status
         floor = max(self._given, 0 if status is None else status.generation)
@@ -343,6 +348,7 @@ class SiteFollower:
                 to_hash=moves[account_id][0].to_hash,
                 chunk=body,
                 intents=carried.get(account_id, ()),
+                registry=registry.get(account_id, ""),
                 lane=handing[account_id].lane,
                 confirm_within_s=handing[account_id].confirm_within_s,
                 fence=self._book.fence,

@@ -16,7 +16,8 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``from_hash`` None: the site has nothing of that account; ``to_hash`` None: it shall have nothing.
     ``generation`` is the site's own, rising by at least one with each command. ``chunk``: the bytes of
     ``to_hash``. ``rollout_id`` says why. ``intents``: the signed records of who wanted what the command takes
-    away. ``registry``: the account's signed entry of what it may announce at all. ``fence``: the leading
+    away. ``registry``: the account's entry of what it may announce at all
+    (:mod:`controller.safety.registry`), empty when there is none to bring. ``fence``: the leading
     controller's token, which only rises. ``confirm_within_s``: the agent goes back to ``from_hash`` unless a
     :class:`Confirmation` of this generation arrives within so many seconds; None: it is final at once. The
     time does not run while the agent's own guard holds a part of it back: that is nobody's silence.
@@ -126,6 +127,14 @@ class HealthGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fence: int = 0
 
 
+class RegistryConflict(msgspec.Struct, frozen=True):
+    """What the registry and a site do not agree on, and that stays as it is; ``prefix`` None: all of it."""
+
+    account_id: str
+    prefix: Prefix | None
+    reason: str
+
+
 class SiteStatus(msgspec.Struct, frozen=True):
     """A site's report. ``version`` rises with each change of anything in it.
 
@@ -133,10 +142,13 @@ class SiteStatus(msgspec.Struct, frozen=True):
     allows; ``sent``: the
     prefixes that the speaker was given, each with the AS path on the wire. ``fault``: why the agent is
     quarantined (it touches nothing and takes no commands); empty when it is not. ``held``: subtractive
-    effects that the agent's own guard holds back, with the check that does. ``unconfirmed``: accounts whose
+    effects that the agent's own guard holds back, and announcements that the registry bars, with the check
+    that does. ``unconfirmed``: accounts whose
     newest command awaits its confirmation, by generation. ``nonce``: what an override must name; new after
     each. ``cut_off``: why the site is to be taken for cut off; empty while the controller talks to it.
     ``fence``: the highest that a command brought. ``health``: prefixes whose machines report them absent.
+    ``registry``: ``on``, or why what is announced is not checked against the registry here; ``conflicts``:
+    what stays although the registry does not cover it.
     """
 
     site: str
@@ -157,6 +169,8 @@ class SiteStatus(msgspec.Struct, frozen=True):
     cut_off: str = ""
     fence: int = 0
     health: tuple[HealthWish, ...] = ()
+    registry: str = "not known: the agent does not say"
+    conflicts: tuple[RegistryConflict, ...] = ()
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

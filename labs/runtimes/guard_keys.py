@@ -1,4 +1,4 @@
-"""The keys of a lab's guards: who may sign intents, overrides and policies.
+"""The keys of a lab's guards: who may sign intents, the registry, overrides and policies.
 
 In production the private keys lie with different people; a lab makes them all for itself, in its own state
 (mode 0600), and tells its agents the public ones. So an agent in a lab judges exactly as one in production.
@@ -38,13 +38,15 @@ def private_key(path: Path) -> bytes:
 def public_keys(paths: LabPaths) -> AgentKeys:
     """Return what the lab's agents are to believe; keys that are missing are made.
 
-    The intent key is ``serve``'s own, so make it before ``serve`` starts: both would make one.
+    The keys of intents and of the registry are ``serve``'s own, so make them before ``serve`` starts: both
+    would make one.
     """
     guard, serve = paths.state("guard"), paths.state("serve")
     return AgentKeys(
         intents=open_intent_service(serve / "intent.key").public_keys,
         overrides=(_public(private_key(guard / OVERRIDES)),),
         policy=(_public(private_key(guard / POLICY)),),
+        registry=(_public(private_key(serve / "registry.key")),),
     )
 
 

@@ -28,7 +28,7 @@ from controller.bgp import Prefix, covers
 from controller.safety.budget import Limit, Reading
 from controller.safety.intents import Intent, IntentKind, sign
 from controller.safety.keepers import is_keeper
-from controller.snapshots.model import encode_chunk, hash_chunk
+from controller.snapshots.model import Chunk, encode_chunk, hash_chunk
 from controller.snapshots.projection import SiteBinding
 from controller.transport.messages import Command
 from tests.properties.test_site_histories import ACCOUNTS, SiteHistory, chunk_of, encode_all, spread
@@ -46,6 +46,8 @@ class GuardedHistory(SiteHistory):
     """The site with its guard, clocks that jump, and whoever signs intents."""
 
     policy = POLICY
+    kinds = KINDS
+    registry_keys: tuple[bytes, ...] | None = None
 
     def __init__(self, count: int) -> None:
         self.true_s = 0.0
@@ -80,6 +82,7 @@ class GuardedHistory(SiteHistory):
                 state.budgets,
                 Reading(f"boot {self.boot}", self.monotonic),
                 moot=moot(state.standing, self.projections.desired(state).routes),
+                barred={(account, p) for account, listed in state.listed.items() for p in listed.barred},
             )
         )
 
@@ -122,7 +125,7 @@ class GuardedHistory(SiteHistory):
         operators = bits >> 7 & 1
         intent = Intent(
             account,
-            KINDS[bits >> 8 & 3],
+            self.kinds[bits >> 8 & 3],
             cidrs,
             None,
             None,
@@ -142,8 +145,15 @@ class GuardedHistory(SiteHistory):
         """Return some of the intents that there are, old ones and forged ones among them."""
         return tuple(t for i, t in enumerate(self.texts[-8:]) if bits >> i & 1)
 
+    def chunk(self, bits: int) -> Chunk:
+        return chunk_of(bits)
+
+    def registry(self, account: str, bits: int) -> str:
+        """Return the text of an entry that comes with a command."""
+        return ""
+
     def command(self, bits: int) -> None:
-        chunk, remove = chunk_of(bits), bits >> 30 & 7 == 0
+        chunk, remove = self.chunk(bits), bits >> 30 & 7 == 0
         for at in range(4):
             if bits >> (32 + at) & 1:
                 self.sign_intent(spread(bits + at) & ~0x301 | at << 8 | (bits & 1))
@@ -159,9 +169,10 @@ class GuardedHistory(SiteHistory):
             hash_chunk(data) if data else None,
             data,
             intents=texts,
+            registry=self.registry(chunk.account_id, spread(bits + 7)),
         )
         reach = None if self.announced is None else {r.prefix for r in (*self.announced, *self.in_flight)}
-        around = Surroundings(reach, KEYS, self.wall)
+        around = Surroundings(reach, KEYS, self.wall, registry_keys=self.registry_keys)
         decision = decide_all([order], self.state, self.projections.chunks(self.state), around)[0]
         assert decision.receipt.outcome == "accepted"
         assert decision.record is not None
@@ -172,7 +183,12 @@ class GuardedHistory(SiteHistory):
 
     def note_brought(self, account: str, texts: tuple[str, ...]) -> None:
         """The model's own account of which effects were asked for, once for each intent."""
-        verbs = {"withdraw": ("withdraw",), "delete": ("withdraw", "unbind"), "unbind": ("unbind",)}
+        verbs = {
+            "withdraw": ("withdraw",),
+            "delete": ("withdraw", "unbind"),
+            "unbind": ("unbind",),
+            "reorigin": ("reorigin",),
+        }
         for text in texts:
             intent = self.sound.get(text)
             if intent is None or intent.account_id != account:
@@ -306,7 +322,7 @@ STEPS = st.tuples(
 
 def live_through(site: GuardedHistory, steps: list[tuple[Operation, int]]) -> None:
     for operation, number in steps:
-        operation(site, spread(number))
+        getattr(site, operation.__name__)(spread(number))  # as a subclass has it
     site.let_all_go_on()
 
 

@@ -48,6 +48,7 @@ STATUS = (
     Column("speaker up", "speaker_up"),
     Column("quarantined", "fault"),
     Column("cut off", "cut_off"),
+    Column("registry", "registry"),
     Column("sends", lambda row: len(row["sent"])),
     Column("change", "change"),
     Column("nonce", "nonce"),
@@ -72,6 +73,11 @@ HEALTH = (
     Column("held by", "check"),
     Column("reason", "reason", wraps=True),
 )
+CONFLICTS = (
+    Column("account", "account_id"),
+    Column("prefix", "prefix"),
+    Column("not as the registry says", "reason", wraps=True),
+)
 DECIDED = (
     Column("at", "at"),
     Column("what", "what"),
@@ -85,7 +91,7 @@ app = Commands("site", "One site by its agent's own socket, with everything else
 
 @app.app.command(cls=HeraldCommand)
 def show(*, agent: Agent = None, site: SiteName = None, lab: Lab = None, as_json: Json = False) -> None:
-    """Show what a site has, what its guard holds back, and what an override would have to name.
+    """Show what a site has, what its guard and the registry hold back, and what an override has to name.
 
     With its machines, and the prefixes whose bindings they report absent, counted for both quorums.
 
@@ -95,11 +101,13 @@ def show(*, agent: Agent = None, site: SiteName = None, lab: Lab = None, as_json
     """
     status = _status(_agent(agent, site, lab))
     body = _body(status)
-    lists = (
+    lists: tuple[Rows, ...] = (
         Rows(body["held"], HELD, "Nothing is held."),
         Rows(body["machines"], MACHINES, "No machines."),
         Rows(body["health"], HEALTH, "No machine reports a binding absent."),
     )
+    if body["conflicts"]:
+        lists += (Rows(body["conflicts"], CONFLICTS),)
     _finish(Card(body, STATUS, lists), as_json)
 
 

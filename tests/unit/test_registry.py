@@ -1,0 +1,123 @@
+"""What the API issues as the registry: from whose a prefix is, with serials that only rise."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.addressing.registry import RegistryIssuer, RegistryKeyError, open_registry
+from controller.addressing.registry_tables import RegistryEntryRow
+from controller.rollout.driver import Driver
+from controller.safety.registry import RegistryEntry, read_entry
+from controller.transport.http import HttpSiteLink
+from tests.addressing_api import running_api
+from tests.fake_agent import FakeAgent
+from tests.guarding import unguarded
+from tests.removal import admit, cast
+
+CIDR, OTHER = "198.18.0.0/22", "198.18.8.0/24"
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def api(tmp_path: Path):
+    with running_api(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def play(api):
+    with cast(api, CIDR) as made:
+        yield made
+
+
+@pytest.fixture
+def issuer(api, tmp_path: Path) -> RegistryIssuer:
+    return open_registry(api.store, tmp_path / "registry.key")
+
+
+def issued(issuer: RegistryIssuer, account: str = "acme", now: datetime = NOW) -> RegistryEntry:
+    text = issuer.issue([account], now)[account]
+    return read_entry(text, account, (issuer.public_key,))
+
+
+def listed(entry: RegistryEntry) -> list[str]:
+    return [r.cidr for r in entry.registered]
+
+
+def test_an_approved_prefix_makes_an_entry_and_an_onboarded_one_does_not(api, play, issuer) -> None:
+    api.client().create_prefix("acme", OTHER, asn=64511)
+    first = issued(issuer)
+    assert listed(first) == [CIDR]
+    assert first.registered[0].longest == 24
+    play.another("198.18.9.0/24")
+    assert listed(issued(issuer)) == [CIDR, "198.18.9.0/24"]
+    assert listed(issued(issuer, "globex")) == []
+
+    # Serials rise with changes, and with nothing else.
+    first = issued(issuer)
+    assert issued(issuer, now=NOW + timedelta(hours=1)).serial == first.serial
+    play.another("198.18.10.0/24")
+    second = issued(issuer, now=NOW - timedelta(days=1)).serial
+    assert second == first.serial + 1, "a clock that went back does not lower it"
+    with api.store.write() as session:  # as if the store had been restored from an older copy
+        session.delete(session.get_one(RegistryEntryRow, "acme"))
+    assert issued(issuer, now=NOW + timedelta(hours=1)).serial > second
+
+
+def test_a_transfer_moves_the_entry(api, play, issuer) -> None:
+    admit(api)
+    made = play.owner.post(
+        f"{play.path}/transfers", json={"to_account_id": "globex", "reason": "sold"}
+    ).json()
+    assert listed(issued(issuer)) == [CIDR]
+    play.globex.post(f"/herald/v1/accounts/globex/transfers/{made['id']}/accept").raise_for_status()
+    assert listed(issued(issuer)) == []
+    taken = issued(issuer, "globex")
+    assert listed(taken) == [CIDR]
+    assert taken.revoked == ()
+
+
+def test_a_legal_order_narrows_it_and_a_deletion_does_not(play, issuer) -> None:
+    body = {"kind": "legal_order", "account_id": "acme", "cidr": "198.18.1.0/24", "reason": "court"}
+    play.operator.post("/herald/v1/revocations", json=body).raise_for_status()
+    entry = issued(issuer)
+    assert listed(entry) == [CIDR]
+    assert [(r.cidr, r.why) for r in entry.revoked] == [
+        ("198.18.1.0/24", "legal_order, entry 1 of the ledger")
+    ]
+
+    play.ask_deletion()
+    play.delete(play.prefix).raise_for_status()
+    assert listed(issued(issuer)) == [CIDR], "an undelete or a rollback may bring it back"
+
+
+def test_a_damaged_key_stops_the_start(api, tmp_path: Path, issuer) -> None:
+    assert open_registry(api.store, tmp_path / "registry.key").public_key == issuer.public_key
+    assert (tmp_path / "registry.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "registry.key").write_text("c2hvcnQ=")
+    with pytest.raises(RegistryKeyError, match="put it back"):
+        open_registry(api.store, tmp_path / "registry.key")
+
+
+def test_the_entry_goes_with_the_accounts_commands(api, play, issuer, tmp_path: Path) -> None:
+    async def roll_out() -> str:
+        async with FakeAgent("site1", tmp_path / "a.sock") as agent:
+            link = HttpSiteLink("site1", str(agent.socket))
+            driver = Driver(api.store, {"site1": link}, guard=unguarded(), registry=issuer)
+            await driver.start()
+            running = asyncio.create_task(driver.run())
+            try:
+                async with asyncio.timeout(20):
+                    await agent.asked.wait()
+            finally:
+                running.cancel()
+                await asyncio.wait([running])
+                await driver.close()
+            return agent.commands[-1].registry
+
+    text = asyncio.run(roll_out())
+    assert listed(read_entry(text, "acme", (issuer.public_key,))) == [CIDR]
