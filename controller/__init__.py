@@ -12,6 +12,7 @@ Follow a change in the order of the packages:
 ``machine``     one machine of a site: its bindings as local routes;
 ``speakers``    ExaBGP, GoBGP and BIRD behind one small protocol;
 ``observe``     what real peers hold, and every BGP message on the wire;
+``forecast``    what a withdrawal will do to them, foretold from what they hold;
 ``tasks``       what Herald does by itself: declared, foretold, approved, stopped (acts by the API alone);
 ``timeline``    what accounts are told of all that, in one order, and webhooks.
 

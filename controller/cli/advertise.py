@@ -263,17 +263,20 @@ def _foresee(request: Request, owner: Owner, wanted: Wanted, as_json: bool) -> N
 
 
 def _show_plan(request: Request, owner: Owner, now: Wanted, wanted: Wanted, as_json: bool) -> None:
-    """Say which sites would stop, and change nothing."""
+    """Say which sites would stop and what their peers would do, and change nothing."""
+    from controller.cli.foretold import foretold  # noqa: PLC0415
     from controller.cli.output import print_json, print_plan  # noqa: PLC0415
+    from controller.forecast.observed import forecast_now  # noqa: PLC0415
 
     plan = _ask(request, owner, wanted)
     inventory = request.connection.inventory
     known: Collection[str] = _known_sites(request.connection) if inventory is not None else (now.sites or ())
     stops, stays = sorted(now.at(list(known)) - wanted.at(list(known))), sorted(wanted.at(list(known)))
+    forecast = None if inventory is None else forecast_now(inventory, request.prefix, stops)
     if as_json:
         sites = {s: {"state": "would withdraw", "reason": ""} for s in stops}
         sites |= {s: {"state": "would stay", "reason": ""} for s in stays}
-        print_json({**_body(request, owner), **_nothing_done(sites), "plan": plan})
+        print_json({**_body(request, owner), **_nothing_done(sites), "plan": plan, "forecast": forecast})
         return
     if not now.advertised:
         typer.echo(f"{request.prefix} is not advertised: nothing would change")
@@ -283,6 +286,8 @@ def _show_plan(request: Request, owner: Owner, now: Wanted, wanted: Wanted, as_j
     if stays:
         typer.echo(f"it would stay announced at {', '.join(stays)}")
     print_plan(plan)
+    for line in foretold(forecast) if forecast is not None else ():
+        typer.echo(line)
 
 
 def _ask(request: Request, owner: Owner, wanted: Wanted) -> Object | None:

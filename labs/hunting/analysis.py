@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from controller.bgp import AsPath, Prefix
+from controller.forecast.foretell import Forecast
 from controller.observe.event import Event
 from controller.observe.holding import about
 from labs.hunting.errors import HuntError
@@ -30,9 +31,9 @@ class Peer(msgspec.Struct, frozen=True):
 class Hunt(msgspec.Struct, frozen=True):
     """The figures of one hunt, as ``herald hunt --json`` prints them.
 
-    ``withdrawn_at`` is t0. ``t_wire``: the last UPDATE; ``t_rib``: the last change of a FIB or RIB (None: not
-    observed); ``t_data``: the last lost probe (None: no probes). ``drops`` is there only when the capture
-    missed something meanwhile: the figures are then too low.
+    ``forecast``: what had been foretold of it. ``withdrawn_at`` is t0. ``t_wire``: the last UPDATE;
+    ``t_rib``: the last change of a FIB or RIB (None: not observed); ``t_data``: the last lost probe (None: no
+    probes). ``drops`` is there only when the capture missed something meanwhile: its figures are too low.
     """
 
     prefix: Prefix
@@ -49,6 +50,7 @@ class Hunt(msgspec.Struct, frozen=True):
     peers: tuple[Peer, ...]
     mrt: str
     report: str | None
+    forecast: Forecast | None = None
     drops: int | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -80,6 +82,7 @@ def analyse(
     origins: Collection[str],
     rib_changes: Iterable[int] = (),
     strategy: str = "plain",
+    forecast: Forecast | None = None,
     drops: int = 0,
     mrt: str = "",
     report: str | None = None,
@@ -108,6 +111,7 @@ def analyse(
         peers=tuple(_peer(name, updates, prefix, t0) for name in routers),
         mrt=mrt,
         report=report,
+        forecast=forecast,
         drops=drops or msgspec.UNSET,
     )
 

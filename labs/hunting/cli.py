@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from controller.bgp import Prefix
+    from controller.forecast.foretell import Forecast
     from controller.observe.inventory import Inventory
     from labs.hunting.analysis import Hunt
 
@@ -66,12 +67,15 @@ def measure(
     """
     from controller.cli.client import Client  # noqa: PLC0415
     from controller.cli.output import progress  # noqa: PLC0415
+    from controller.forecast.observed import forecast  # noqa: PLC0415
     from controller.observe.mrt_file import write_mrt  # noqa: PLC0415
     from controller.observe.readers import read_ribs  # noqa: PLC0415
     from labs.hunting.analysis import analyse, time_zero, updates_of  # noqa: PLC0415
     from labs.hunting.real import LabApi, LabRibWatch, LabWire  # noqa: PLC0415
     from labs.hunting.run import HuntRun  # noqa: PLC0415
 
+    told: list[Forecast | None] = []
+    at = sites or [site.name for site in inventory.sites]
     routers = [node.name for node in inventory.routers()]
     origins = {site.router for site in inventory.sites}
     with Client.from_inventory(inventory) as client:
@@ -85,6 +89,7 @@ def measure(
             rib_watch=LabRibWatch(inventory, prefix),
             deadline_s=deadline_s,
             say=progress,
+            about_to=lambda rows: told.append(forecast(inventory, rows, at)),
         ).run(sites)
     t0 = time_zero(record.events, prefix, origins)
     mrt = _mrt_path(inventory, prefix, t0, report)
@@ -96,6 +101,7 @@ def measure(
         routers=routers,
         origins=origins,
         rib_changes=record.rib_changes,
+        forecast=told[0],
         drops=record.drops,
         mrt=str(mrt),
         report=None if report is None else str(report.resolve() / "hunt.html"),
@@ -119,6 +125,7 @@ def _print(found: Hunt) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     from controller.bgp import path_text  # noqa: PLC0415
+    from controller.cli.foretold import foretold  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("router", "UPDATEs", "paths", "first", "last", "longest path tried"):
@@ -144,6 +151,8 @@ def _print(found: Hunt) -> None:
         f"Last UPDATE {_ms(found.t_wire)}, last RIB change {_ms(found.t_rib)} after the origin's first.",
         highlight=False,
     )
+    for line in foretold(found.forecast) if found.forecast is not None else ():
+        console.print(line[0].upper() + line[1:] + ".", highlight=False, soft_wrap=True)
     if found.drops:
         console.print(f"The capture missed {found.drops} packets: the counts are too low.", style="bold red")
     console.print(f"MRT: {found.mrt}", soft_wrap=True, highlight=False)

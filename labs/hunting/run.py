@@ -73,7 +73,8 @@ class Record:
 class HuntRun:
     """Carries one hunt out; ``deadline_s`` (seconds) bounds each of its waits.
 
-    ``routers``: all that are not ours; ``sites``: our sites' names; ``say`` gets a line about each step.
+    ``routers``: all that are not ours; ``sites``: our sites' names; ``say`` gets a line about each step;
+    ``about_to`` gets the routers' RIBs about the prefix, at rest, before it is withdrawn.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class HuntRun:
         rib_watch: RibWatch,
         deadline_s: float = 30.0,
         say: Callable[[str], None] = lambda _line: None,
+        about_to: Callable[[list[RibRow]], None] = lambda _rows: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._prefix = prefix
@@ -99,6 +101,7 @@ class HuntRun:
         self._rib_watch = rib_watch
         self._deadline_s = deadline_s
         self._say = say
+        self._about_to = about_to
         self._clock = clock
         self._holding = Holding(prefix)
         self._events: list[Event] = []
@@ -145,6 +148,7 @@ class HuntRun:
         return Wanted(advertised=True, sites=left) if left else replace(wanted, advertised=False)
 
     def _measure(self, target: Wanted) -> Record:
+        self._about_to([row for row in self._ribs(self._prefix) if row.prefix == self._prefix])
         stats = self._catch_up()
         before, mark = tuple(self._events), self._seen
         self._rib_watch.begin()

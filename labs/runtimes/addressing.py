@@ -17,8 +17,8 @@ from labs.runtimes.errors import AddressingLoadError
 from labs.runtimes.owners import keep_owners
 from labs.topology.addressing_data import AccountData, PrefixData, read_addressing
 
-TIMEOUT_S = 10.0
-"""Seconds that one call may take."""
+TIMEOUT_S = 60.0
+"""Seconds that one call may take: many daemons start beside it, maybe on a busy machine."""
 
 
 def load(source: Path, api: Path, token: str, state: Path, on_progress: Callable[[int, int], None]) -> None:

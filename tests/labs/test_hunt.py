@@ -25,8 +25,12 @@ doing, and differs between machines; a router that repeats itself does not stop 
 
 
 def hunt(lab: LiveLab, prefix: str) -> dict[str, Any]:
+    return herald(lab, "hunt", prefix)
+
+
+def herald(lab: LiveLab, *words: str) -> dict[str, Any]:
     done = subprocess.run(
-        [HERALD, "hunt", prefix, "--json"],
+        [HERALD, *words, "--json"],
         env={**os.environ, "HERALD_LAB": lab.inventory.topology},
         capture_output=True,
         text=True,
@@ -77,6 +81,9 @@ def test_a_hunt_in_a_clique_keeps_the_laws_of_path_exploration(
         assert all(path[0] == number and path[-1] == 64500 for path in peer["paths"])
         assert len({tuple(path) for path in peer["paths"]}) == len(peer["paths"])
     assert sum(peer["updates"] for peer in result["peers"]) < result["updates"]
+    told = result["forecast"]
+    assert sorted(told["lost"]) == sorted(peer["node"] for peer in result["peers"]) and told["left"] == {}
+    assert told["longest_path"]["most"] == n + 1
 
     assert bgpdump_updates(result["mrt"]) == (result["updates"], result["withdrawals"])
     assert mrtparse_updates(result["mrt"]) == (result["updates"], result["withdrawals"])
@@ -106,3 +113,18 @@ def test_the_prefix_is_back_after_the_hunt(herald_lab: LabFactory, cliques: Path
     lab.wait_for_route("192.0.2.0/24")
     hunt(lab, "192.0.2.0/24")
     assert lab.holders("192.0.2.0/24") == {f"r{i}" for i in range(1, 6)}
+
+
+def test_a_dry_run_foretells_who_falls_back_to_what(herald_lab: LabFactory) -> None:
+    lab = herald_lab("topologies/two-sites/two-sites.clab.yml")
+    lab.announce("192.0.2.0/24")
+    lab.wait_for_route("192.0.2.0/24")
+    told = herald(lab, "withdraw", "192.0.2.0/24", "--site", "site1", "--dry-run")["forecast"]
+    assert told["lost"] == [] and told["left"].keys() == {node.name for node in lab.inventory.routers()}
+    herald(lab, "withdraw", "192.0.2.0/24", "--site", "site1")
+    lab.wait_until(
+        lambda: not any(row.from_ == "site1" for row in lab.ribs("192.0.2.0/24")), what="site1's routes to go"
+    )
+    for row in lab.ribs("192.0.2.0/24"):
+        if row.best:
+            assert list(row.as_path) in told["left"][row.node], row
