@@ -279,6 +279,7 @@ def _each(*calls: Callable[[], None]) -> Callable[[], None]:
 
 def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     """Return the routes of what stands beside and below the Addressing API."""
+    from controller.drains.routes import build_drain_router  # noqa: PLC0415
     from controller.guard.routers import build_guard_routers  # noqa: PLC0415
     from controller.rollbacks import pin_routes  # noqa: PLC0415
     from controller.rollbacks import routes as rollback_routes  # noqa: PLC0415
@@ -292,7 +293,8 @@ def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     built = (build(driver) for build in over)
     metrics = build_metrics_router(Metrics(driver, looker))
     guards = build_guard_routers(lambda: driver.guard.policy, driver.breaker.moved)
-    return [*built, metrics, *guards, rollback_routes.router, pin_routes.router]
+    drains = build_drain_router(driver, looker)
+    return [*built, metrics, *guards, drains, rollback_routes.router, pin_routes.router]
 
 
 async def _lead(store: Store, told: Told, driver: Driver) -> Leading:

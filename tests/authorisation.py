@@ -146,6 +146,13 @@ ROUTES: dict[str, Row] = {
     f"GET {HERALD}/audit": Row("anybody"),
     f"GET {HERALD}/audit/verify": Row("operators"),
     f"GET {HERALD}/change-sets/{{change_set_id}}": Row("viewers"),
+    f"GET {HERALD}/drains": Row("operators"),
+    f"GET {HERALD}/drains/{{drain_id}}": Row("operators", answer=404),
+    f"POST {HERALD}/drains": Row(
+        "operators", {"site": "nowhere", "reason": "new cards", "capacity_confirmed": True}, answer=400
+    ),
+    f"POST {HERALD}/drains/{{drain_id}}/confirm": Row("operators", answer=404),
+    f"POST {HERALD}/drains/{{drain_id}}/lift": Row("operators", {"reason": "done"}, answer=404),
     f"GET {HERALD}/rollouts": Row("anybody"),
     f"GET {HERALD}/rollouts/{{rollout_id}}": Row("viewers", answer=404),  # nothing was rolled out
     f"POST {HERALD}/rollouts/{{rollout_id}}/pause": Row("operators", {"reason": "why"}, answer=404),

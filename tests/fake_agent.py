@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,20 @@ from starlette.routing import Route
 
 from controller.bgp import Prefix
 from controller.observe.rib import RibRow
+from controller.safety.drain import Drain
 from controller.snapshots.model import Chunk, ChunkHash, decode_chunk
 from controller.snapshots.projection import project
 from controller.transport.errors import TransportUnreachableError
 from controller.transport.http_server import json_response, problem, read_body, serve_app
-from controller.transport.messages import Command, Confirmation, MachineStatus, Receipt, SiteStatus, Waiting
+from controller.transport.messages import (
+    Command,
+    Confirmation,
+    DrainOrder,
+    MachineStatus,
+    Receipt,
+    SiteStatus,
+    Waiting,
+)
 
 
 def opened() -> asyncio.Event:
@@ -45,6 +55,8 @@ class FakeAgent:
         self.waiting: dict[Prefix, str] = {}
         self.lingers: set[Prefix] = set()
         """Routes that the speaker goes on sending, though they are to go."""
+        self.drains: dict[str, Drain] = {}
+        self.orders: list[DrainOrder] = []
         self.refuses = ""
         self.fault = ""
         self.loses_receipts = False
@@ -69,6 +81,7 @@ class FakeAgent:
         routes = [
             Route("/commands", self._commands, methods=["POST"]),
             Route("/confirmations", self._confirmations, methods=["POST"]),
+            Route("/drains", self._drains, methods=["POST"]),
             Route("/status", self._status),
             Route("/adj-rib-out", self._adj_rib_out),
         ]
@@ -134,6 +147,22 @@ class FakeAgent:
         self.touch()
         return Receipt(self.site, confirmation.generation, "accepted")
 
+    async def _drains(self, request: Request) -> Response:
+        return json_response(self.drain(await read_body(request, DrainOrder)))
+
+    def drain(self, order: DrainOrder) -> Receipt:
+        """Take up a drain or its end; whose signature it has is the real agent's matter."""
+        self.orders.append(order)
+        if self.refuses:
+            return Receipt(self.site, self.generation, "refused", self.refuses)
+        if order.begin:
+            body = base64.urlsafe_b64decode(order.begin.split(".")[2] + "==")
+            record = msgspec.json.decode(body, type=Drain)
+            self.drains[record.site] = record
+        self.drains = {site: d for site, d in self.drains.items() if d.id != order.lift}
+        self.touch()
+        return Receipt(self.site, self.generation, "accepted")
+
     def put_back(self, account_id: str) -> None:
         """The time of an unconfirmed command is over."""
         del self.unconfirmed[account_id]
@@ -156,6 +185,9 @@ class FakeAgent:
 
     def status(self) -> SiteStatus:
         routes = {r.prefix: r.as_path for r in project(self.chunks, self.site, 64500).routes}
+        drain = self.drains.get(self.site)
+        off = tuple(p for p in sorted(routes) if drain is not None and p not in drain.stays)
+        routes = {p: path for p, path in routes.items() if p not in off}
         waiting = tuple(Waiting(p, why) for p, why in self.waiting.items() if p in routes)
         return SiteStatus(
             site=self.site,
@@ -172,6 +204,8 @@ class FakeAgent:
             waiting=waiting,
             fault=self.fault,
             unconfirmed=dict(self.unconfirmed),
+            drains={site: d.id for site, d in self.drains.items()},
+            drained=off,
         )
 
     async def _adj_rib_out(self, _: Request) -> Response:
@@ -200,6 +234,10 @@ class MemoryLink:
     async def confirm(self, confirmation: Confirmation) -> Receipt:
         self._reach()
         return self.agent.confirm(confirmation)
+
+    async def drain(self, order: DrainOrder) -> Receipt:
+        self._reach()
+        return self.agent.drain(order)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         self._reach()

@@ -28,6 +28,10 @@ GUARDS: dict[str, str] = {
     "agent_budget": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "agent_keeper": "tests/properties/test_agent_guard.py::test_each_check_alone_is_missed",
     "withdraw_quorum": "tests/properties/test_health_histories.py::test_each_rule_alone_is_missed",
+    "drain": "tests/properties/test_drain.py::"
+    "test_what_goes_is_announced_and_observed_at_enough_sites_that_are_not_drained",
+    "agent_drain": "tests/properties/test_drain.py::"
+    "test_an_agent_keeps_what_too_few_others_would_keep_and_what_exceeds_the_budget",
     "override": "tests/labs/test_agent_guard.py::test_an_override_works_with_all_else_gone",
     "epoch": "tests/unit/test_agent_epoch.py::test_an_older_journal_is_quarantined_until_it_is_released",
     "fence": "tests/unit/test_lease.py::test_an_agent_obeys_no_fence_below_the_highest",

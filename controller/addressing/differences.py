@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from controller.addressing.views import Observed, Operational, SiteOperational
+from controller.addressing.views import DRAINED, Observed, Operational, SiteOperational
 from controller.bgp import Prefix
 
 RETRIED = "nothing to do: it is tried again until it works"
@@ -79,6 +79,8 @@ def _at_site(configured: Configured, site: str, part: SiteOperational) -> Differ
         lacks = f"{site} has not told what it has"
     why = f": {part.reason}" if part.reason else ""
     remedy = {"failed": OPERATOR, "held": DECIDE}.get(part.state, RETRIED)
+    if part.reason == DRAINED:
+        remedy = "nothing to do: it is announced there again once the site is back in use"
     return Difference(configured.cidr, site, f"{configured.words}; {lacks}{why}", remedy)
 
 

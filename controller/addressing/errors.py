@@ -93,6 +93,7 @@ class Kind(Enum):
     INTENT_NEEDED = (409, 1244, "intent_needed")
     FROZEN = (423, 1245, "frozen")
     BAD_FREEZE = (400, 1246, "bad_freeze")
+    DRAIN_REFUSED = (409, 1247, "drain_refused")
     TASK_STOPPED = (409, 1260, "task_is_stopped")
     PLAN_CHANGED = (409, 1261, "plan_changed")
     KEY_REUSED = (409, 1301, "idempotency_key_reused")

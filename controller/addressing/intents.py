@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from controller.addressing.errors import AddressingError
 from controller.addressing.private_file import write_private
 from controller.bgp import Prefix
+from controller.safety.drain import Drain, sign_drain
 from controller.safety.intents import Intent, IntentKind, key_id, ordered, sign, verify
 
 PUBLIC = "public "
@@ -68,6 +69,10 @@ class IntentService:
             asked_by=asked_by,
         )
         return sign(intent, self._key)
+
+    def sign_drain(self, record: Drain) -> str:
+        """Return a drain's text; call it only when the second of its two operators has been authenticated."""
+        return sign_drain(record, self._key.private_bytes_raw())
 
     def check(self, text: str, now: datetime) -> Intent:
         """Return the intent in ``text``; raises :class:`~controller.safety.intents.IntentError`."""

@@ -152,6 +152,10 @@ MEANINGS: dict[Kind, tuple[str, str]] = {
         "somebody has frozen it, and this would take something away",
         "wait until who froze it lifts that; announcing works",
     ),
+    Kind.DRAIN_REFUSED: (
+        "the site may not be drained now: too little of it is seen elsewhere, or too much is drained already",
+        "see by a dry run why each prefix stays, and announce those at more sites first",
+    ),
     Kind.BAD_FREEZE: ("the freeze makes no sense", "give a known scope, a reason, and an end in the future"),
     Kind.TASK_STOPPED: ("somebody stopped the task, or all tasks", "ask why; herald tasks start"),
     Kind.PLAN_CHANGED: ("the run waits with another plan", "look at that one, and approve it by its hash"),

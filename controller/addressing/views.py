@@ -16,6 +16,9 @@ OperationalKind = Literal["announced", "withdrawn", "rolling", "held", "failed",
 ObservedKind = Literal["visible", "absent", "unknown"]
 Provisioning = Literal["provisioning", "active"]
 
+DRAINED = "the site is out of use for a while (drained): others announce it"
+"""The reason of a site at which a prefix is not announced, or by a longer path, since it is drained."""
+
 
 class SiteOperational(msgspec.Struct, frozen=True):
     """One site's part: its state, and why it is not there yet (empty when it is)."""

@@ -6,9 +6,9 @@ A command: ``commands`` judges it (``envelope``), notes what it would take away,
 ``key_file``, ``clock`` read what it needs; ``health`` says what is wished for want of bindings,
 ``health_report`` tells of it), ``site`` gathers the facts (``site_state``, ``machines``, ``speaker_link``),
 ``reconcile`` makes the plan, and they carry it out; ``forwarding`` leads traffic to the machines, ``report``
-tells the controller. ``break_glass`` carries out what people sign (``override``); ``epoch`` recognises a
-journal that was put back (``epoch_file``). Pure: ``commands``, ``envelope``, ``epoch``, ``forwarding``,
-``guard``, ``health``, ``health_report``, ``journal_records``, ``override``, ``policy``, ``reconcile``,
-``registry``, ``site_state``, ``standing``. It may use pure modules of ``safety``, and nothing of
-``addressing``, ``rollout`` or ``store``.
+tells the controller. ``break_glass`` carries out what people sign (``override``), ``site_drains`` drains
+(``drains``); ``epoch`` recognises a journal that was put back (``epoch_file``). Pure: ``commands``,
+``drains``, ``envelope``, ``epoch``, ``forwarding``, ``guard``, ``health``, ``health_report``,
+``journal_records``, ``override``, ``policy``, ``reconcile``, ``registry``, ``site_state``, ``standing``. It
+may use pure modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.
 """

@@ -98,7 +98,9 @@ class BreakGlass:
             return announcements(record, chunk, desired, self._config.local_as, entry), record.prefixes
         if record.action == "withdraw":
             return (), tuple(p for p in record.prefixes if p in state.emerged)
-        if nothing := [p for p in record.prefixes if p not in state.withdrawn and p not in state.emerged]:
+        drain = state.drains.get(state.site)
+        in_force = {*state.withdrawn, *state.emerged, *(() if drain is None else drain.goes)}
+        if nothing := [p for p in record.prefixes if p not in in_force]:
             raise OverrideRefusedError(f"emergency refused: none is in force here for {nothing[0]}")
         return (), record.prefixes
 

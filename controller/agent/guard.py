@@ -58,7 +58,8 @@ class Guarded:
     effects that an override let go, as (account, prefix, verb). ``moot``: prefixes that another account is to
     announce by the same path, so that nothing is lost. ``barred``: what the registry does not let out, as
     (account, prefix). ``busy``: why no withdrawal may be let go now, or empty. ``wished``: withdrawals for
-    want of bindings; no override lets them go, an emergency is there for that.
+    want of bindings; no override lets them go, an emergency is there for that. ``drained``: sites that keep
+    nothing for now; what they kept is kept by others in their place.
     """
 
     site: str
@@ -72,6 +73,7 @@ class Guarded:
     barred: Collection[tuple[str, Prefix]] = ()
     busy: str = ""
     wished: tuple[Wished, ...] = ()
+    drained: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +242,13 @@ def _kept(prefix: Prefix, at: Collection[str] | None, asked: Guarded) -> tuple[s
     if at is not None:
         # A prefix that is announced at some sites only is kept by some of those.
         sites = [s for s in sites if s in at] or (asked.site,)
-    if not is_keeper(asked.site, prefix, sites, k):
-        return "", ""
-    return (
-        "keeper",
-        f"{', '.join(keepers(prefix, sites, k))} keep {prefix}, and let it go for its owner alone",
-    )
+    in_use = [s for s in sites if s not in asked.drained]
+    # A drain only ever adds keepers: those drawn among all sites go on being some.
+    for among in (sites, in_use) if asked.drained else (sites,):
+        if is_keeper(asked.site, prefix, among, k):
+            kept = ", ".join(keepers(prefix, among, k))
+            return "keeper", f"{kept} keep {prefix}, and let it go for its owner alone"
+    return "", ""
 
 
 def _unserved(wished: Wished, asked: Guarded) -> tuple[str, str]:

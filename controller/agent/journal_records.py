@@ -21,6 +21,7 @@ from controller.agent.registry import Listed
 from controller.agent.standing import SpentKey, Standing
 from controller.bgp import Prefix
 from controller.safety.budget import REMEMBERED_S, Budget, Spent
+from controller.safety.drain import Strategy
 from controller.snapshots.model import ChunkHash
 from controller.snapshots.projection import SiteBinding
 
@@ -157,6 +158,30 @@ class Enrolled(msgspec.Struct, frozen=True, tag="enrolled"):
     listed: Listed
 
 
+class Drained(msgspec.Struct, frozen=True, tag="drained"):
+    """A site is drained, until :class:`Undrained`. At the site itself ``goes`` are off, ``stays`` are not.
+
+    ``kept``: of what was to go, what this agent did not let go: prefix, check, reason. ``elsewhere``: K of
+    the drain; ``charges`` as in :class:`Released`. Of other sites it is only known that they are drained.
+    """
+
+    id: str
+    site: str
+    strategy: Strategy
+    goes: tuple[Prefix, ...]
+    stays: tuple[Prefix, ...]
+    elsewhere: int
+    kept: tuple[tuple[Prefix, str, str], ...]
+    charges: dict[str, Charge]
+
+
+class Undrained(msgspec.Struct, frozen=True, tag="undrained"):
+    """The drain of this id is over. ``fence``: that of the controller which said so."""
+
+    id: str
+    fence: int = 0
+
+
 class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     """Compacted: budgets, used intents, and the routes that were let go and may still be out there."""
 
@@ -172,6 +197,7 @@ class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     announced: tuple[Announced, ...] = ()
     unconfirmed: dict[str, Unconfirmed] = {}
     decided: tuple[Decided, ...] = ()
+    drains: tuple[Drained, ...] = ()
 
 
 class Known(msgspec.Struct, frozen=True, tag="known"):
@@ -195,6 +221,8 @@ Record = (
     | Confirmed
     | PutBack
     | Enrolled
+    | Drained
+    | Undrained
 )
 
 DECISIONS = 100
@@ -220,8 +248,8 @@ class JournalState:
     that they stand on; ``known``: the newest policy record. ``spent``: what of each intent was used, by
     nonce, for ever: whatever clocks say, an intent takes a thing away once. ``serial``: how many records
     there were; ``nonce``: what the next override must name; ``excepted``: effects that one let go; ``used``:
-    nonces of emergencies, which took ``withdrawn`` and announce ``emerged``; ``unconfirmed`` and ``listed``
-    (what the registry says): by account.
+    nonces of emergencies, which took ``withdrawn`` and announce ``emerged``, and ids of drains;
+    ``unconfirmed`` and ``listed`` (what the registry says): by account; ``drains``: by the site.
     """
 
     site: str = ""
@@ -244,6 +272,7 @@ class JournalState:
     unconfirmed: dict[str, Unconfirmed] = field(default_factory=dict)
     decided: tuple[Decided, ...] = ()
     listed: dict[str, Listed] = field(default_factory=dict)
+    drains: dict[str, Drained] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
         """Add one record."""
@@ -265,7 +294,10 @@ class JournalState:
         else:
             self._note(record)
 
-    def _note(self, record: Known | Decided | Overridden | Emerged | Confirmed | PutBack | Enrolled) -> None:
+    def _note(
+        self,
+        record: Known | Decided | Overridden | Emerged | Confirmed | PutBack | Enrolled | Drained | Undrained,
+    ) -> None:
         if isinstance(record, Known):
             self.known = record
         elif isinstance(record, Enrolled):
@@ -283,13 +315,31 @@ class JournalState:
                 for prefix, one in {**self.emerged, **{a.prefix: a for a in record.announced}}.items()
                 if prefix not in record.lifted
             }
+            self._lift(frozenset(record.lifted))
             self._charge(record.charges)
+        elif isinstance(record, Drained):
+            self.used |= {record.id}
+            self.drains[record.site] = record
+            self._charge(record.charges)
+        elif isinstance(record, Undrained):
+            self.drains = {site: d for site, d in self.drains.items() if d.id != record.id}
+            self.fence = max(self.fence, record.fence)
         elif isinstance(record, Confirmed):
             pending = self.unconfirmed.get(record.account_id)
             if pending is not None and pending.generation == record.generation:
                 del self.unconfirmed[record.account_id]
         else:
             self._put_back(record)
+
+    def _lift(self, prefixes: frozenset[Prefix]) -> None:
+        """Let an emergency's lifting hold against the site's own drain: these stay on."""
+        drain = self.drains.get(self.site)
+        if drain is not None and not prefixes.isdisjoint(drain.goes):
+            self.drains[self.site] = msgspec.structs.replace(
+                drain,
+                goes=tuple(p for p in drain.goes if p not in prefixes),
+                stays=tuple(sorted({*drain.stays, *prefixes.intersection(drain.goes)})),
+            )
 
     def _apply(self, record: Applied) -> None:
         before = self.accounts.get(record.account_id)
@@ -347,6 +397,7 @@ class JournalState:
         self.used, self.withdrawn = frozenset(record.used), frozenset(record.withdrawn)
         self.emerged = {a.prefix: a for a in record.announced}
         self.unconfirmed, self.decided = dict(record.unconfirmed), record.decided
+        self.drains = {drain.site: drain for drain in record.drains}
 
     def _stand(self, account_id: str, stands: Standing) -> None:
         if stands:
@@ -395,8 +446,17 @@ class JournalState:
         """Return one that can be changed without changing this."""
         other = replace(self)
         for name in (
-            "accounts", "left", "standing", "going", "spent", "budgets", "emerged", "unconfirmed", "listed",
-        ):  # fmt: skip
+            "accounts",
+            "left",
+            "standing",
+            "going",
+            "spent",
+            "budgets",
+            "emerged",
+            "unconfirmed",
+            "listed",
+            "drains",
+        ):
             setattr(other, name, dict(getattr(self, name)))
         return other
 
@@ -451,6 +511,7 @@ class JournalState:
                 tuple(one for _, one in sorted(self.emerged.items())),
                 self.unconfirmed,
                 self.decided,
+                tuple(one for _, one in sorted(self.drains.items())),
             )
         )
         return found

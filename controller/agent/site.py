@@ -36,6 +36,7 @@ from controller.agent.policy import FLOOR, AgentPolicy
 from controller.agent.reconcile import Facts, Plan, reconcile
 from controller.agent.registry import Register
 from controller.agent.report import Report
+from controller.agent.site_drains import SiteDrains
 from controller.agent.site_state import Projections
 from controller.agent.speaker_link import SpeakerLink
 from controller.agent.standing import effective, kept_bindings
@@ -52,6 +53,7 @@ from controller.transport.messages import (
     Command,
     Confirmation,
     Done,
+    DrainOrder,
     HealthGrant,
     HeldEffect,
     Receipt,
@@ -102,8 +104,9 @@ class Site:
         self._later: asyncio.TimerHandle | None = None
         self._confirm_by: dict[str, tuple[int, float]] = {}
         self._heard_at = reading()
-        self._taken: frozenset[Prefix] = journal.state.withdrawn | journal.state.emerged.keys()
+        self._taken: frozenset[Prefix] = frozenset()
         self._glass = BreakGlass(journal, config, self._keys)
+        self._drains = SiteDrains(journal, config, self._keys, self._projections)
         self._out: dict[Prefix, float] = {}
         self._health = Health()
         self._wishes = Wishes(secrets.token_hex(4))
@@ -173,6 +176,17 @@ class Site:
         self._wake.set()
         return Receipt(state.site, state.generation, outcome, reason)
 
+    def drain(self, order: DrainOrder) -> Receipt:
+        """Begin or lift a drain; ``accepted`` once that is on disk."""
+        self._heard_at = reading()
+        busy = why_busy(self._still_out(), self._speaker.reach)
+        receipt = self._drains.order(order, self._policy, self._speaker, busy)
+        if receipt.outcome == "accepted":
+            for machine in self._machines:
+                machine.refresh()  # what comes back needs machines that answer from now on
+            self._wake.set()
+        return receipt
+
     def override(self, text: str) -> Done:
         """Let go what is held; raises OverrideRefusedError and JournalError."""
         said = self._glass.override(text, self._ruling.held, self._policy)
@@ -189,7 +203,6 @@ class Site:
             desired=self._projections.desired(state),
             chunk_of=self._projections.chunks(state).get,
         )
-        self._taken |= state.withdrawn | state.emerged.keys()
         for machine in self._machines:
             machine.refresh()
         self._wake.set()
@@ -374,6 +387,7 @@ class Site:
             now=reading(),
             excepted=state.excepted,
             barred={(account, p) for account, listed in state.listed.items() for p in listed.barred},
+            drained=state.drains.keys(),
             moot=moot(state.standing, self._projections.desired(state).routes) if state.standing else (),
             wished=self._wishes.due(
                 self._projections.chunks(state) if self._wishes.wished else {}, state.standing
@@ -386,8 +400,10 @@ class Site:
         desired = self._projections.desired(state)
         effectively = effective(desired, state.standing.values())
         unserved = frozenset() if with_unserved else frozenset(self._health.out)
+        drained = self._drains.lay_over(effectively, self._policy, self._speaker)
+        self._taken |= state.withdrawn | state.emerged.keys() | self._drains.off
         return Facts(
-            desired=with_emergencies(effectively, state.withdrawn | unserved, state.emerged),
+            desired=with_emergencies(drained, state.withdrawn | unserved, state.emerged),
             taken=self._taken | unserved,
             kept=kept_bindings(desired, effectively),
             left=self._projections.left(self._journal.state),
@@ -424,6 +440,9 @@ class Site:
             health=health,
             registry=unchecked or "on",
             conflicts=() if unchecked else conflicts,
+            drains={site: drain.id for site, drain in sorted(state.drains.items())},
+            drained=tuple(sorted(self._drains.off)),
+            kept=self._drains.kept(),
         )
 
     def _taken_off(self) -> list[HeldEffect]:

@@ -44,6 +44,7 @@ LEFT_OUT = {
     "breaker_excused": "what this controller has counted of late",
     "breaker_openings": "what this controller has counted of late",
     "registry_entries": "what this store's sites were told: another store counts on from the clock",
+    "drains": "what the sites of this store were told: lift them before, or drain anew",
     "pins": "they stand on change-sets, which stay here: decide on them before",
     "pin_decisions": "they stand on change-sets, which stay here",
 }

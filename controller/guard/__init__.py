@@ -9,6 +9,7 @@ forgets nothing, and obeys what they say::
     openings    the breaker's open scopes: since when, why, who was told, how each was closed
     elsewhere   what migrations wait for: prefixes that were seen elsewhere of late
     signals     takes in what was observed from day to day: a matter for the breaker
+    drains      which sites are to be out of use
     freezes     what nobody may take away from until its owner lifts it
     queue       the queue of held change-sets by group, and its hash (pure)
     degraded    tells of routes that stay though too few machines serve them

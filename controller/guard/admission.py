@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from controller.bgp import Prefix, covers
-from controller.guard import freezes, holds, scopes
+from controller.guard import drains, freezes, holds, scopes
 from controller.guard.elsewhere import Sightings
 from controller.guard.ledger import KeptLedger
 from controller.guard.scopes import Moment
@@ -157,7 +157,7 @@ class Guard:
             ahead = holds.in_the_way(session, row, left)
             if ahead:
                 return Kept(holds.wait_behind(session, row, ahead[-1]))
-        everywhere = _announced(found.old, frozenset(sites))
+        everywhere = drains.without_drained(session, _announced(found.old, frozenset(sites)))
         context = replace(self._context(session, found, now), announced=everywhere, shrunk=shrunk)
         verdict = _with_remedies(assess(found.effects, context), found)
         judged = Judged(found, context, verdict)

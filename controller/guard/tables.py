@@ -145,3 +145,34 @@ class FreezeRow(Base):
     lifted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lifted_by: Mapped[str | None] = mapped_column(String(100))
     lifted_why: Mapped[str] = mapped_column(String(500), default="")
+
+
+class DrainRow(Base):
+    """A site that is to be out of use, who asked for that, and what goes (:mod:`controller.safety.drain`).
+
+    ``asked_by`` and ``confirmed_by``: token ids of two operators. ``goes``: prefixes; ``stays``: those that
+    do not, each a :class:`controller.safety.drain_plan.Stay`. ``text``: signed once it is confirmed; it
+    stands until ``lifted_at``. ``replaced_by``: the drain of the same site that took its place.
+    """
+
+    __tablename__ = "drains"
+    __table_args__ = (Index("ix_drains_standing", "site", sqlite_where=STANDS, postgresql_where=STANDS),)
+
+    seq: Mapped[int] = mapped_column(SEQ, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(ID, unique=True)
+    site: Mapped[str] = mapped_column(String(100))
+    strategy: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(String(500))
+    capacity_confirmed: Mapped[bool]
+    goes: Mapped[list[str]] = mapped_column(JSON)
+    stays: Mapped[list[Any]] = mapped_column(JSON)
+    asked_by: Mapped[str] = mapped_column(ID)
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    confirmed_by: Mapped[str | None] = mapped_column(ID)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    text: Mapped[str | None]
+    lifted_by: Mapped[str | None] = mapped_column(ID)
+    lifted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lifted_why: Mapped[str] = mapped_column(String(500), default="")
+    replaced_by: Mapped[str | None] = mapped_column(ID)

@@ -92,6 +92,26 @@ class Moment(msgspec.Struct, frozen=True):
             s.observer: s for s in self.sights if s.kind == kind and s.site == site and s.family is family
         }
 
+    def seen_at(self, observers: int) -> dict[Prefix, frozenset[str]]:
+        """Return the sites that each prefix is observed at: by ``observers`` kinds, and by all that can tell.
+
+        Kinds that can look at routes, or all there are if fewer. One that cannot tell of a site is not
+        counted for it; where too few can, nothing is observed.
+        """
+        needed = max(1, min(observers, len(self.kinds - {"probe"})))
+        telling: dict[tuple[str, Family], set[Kind]] = {}
+        holding: dict[tuple[str, Prefix], set[Kind]] = {}
+        for sight in self.sights:
+            if sight.state == "told":
+                telling.setdefault((sight.site, sight.family), set()).add(sight.kind)
+                for prefix in sight.holds:
+                    holding.setdefault((sight.site, prefix), set()).add(sight.kind)
+        found: dict[Prefix, set[str]] = {}
+        for (site, prefix), kinds in holding.items():
+            if len(kinds) >= needed and kinds == telling[site, family_of(prefix)]:
+                found.setdefault(prefix, set()).add(site)
+        return {prefix: frozenset(sites) for prefix, sites in found.items()}
+
     def probes_of(self, site: str) -> tuple[Probed, ...]:
         """Return the probes through one site that could be sent."""
         return tuple(p for p in self.probes if p.site == site)

@@ -21,6 +21,7 @@
 ``carried``   which intents go with a command;
 ``crash_points`` places at which this process kills itself when it is told to;
 ``looking``   asks those who look for every staged roll-out that wants a look;
+``draining``  brings drains to agents; ``drain_orders``: whom to tell what next (pure);
 ``site``      follows one site: long-polls its status, delivers what it lacks; ``book``: what it asks;
 ``conflicts`` what sites have from somebody else; ``fleet`` the sites, and what each is to have;
 ``followed``  the roll-outs in memory (pure); ``unwritten``: what is to be written down of them;

@@ -26,6 +26,7 @@ from controller.rollout.breaker_watch import BreakerWatch
 from controller.rollout.conflicts import Conflicts
 from controller.rollout.course import Rollout
 from controller.rollout.deadlines import Deadlines
+from controller.rollout.draining import Draining
 from controller.rollout.events import SiteHeard
 from controller.rollout.fleet import Fleet
 from controller.rollout.followed import Followed
@@ -81,10 +82,17 @@ class Driver:
         self._stepper = stepper = Stepper(self._followed, unwritten, clock, self._moved)
         self._deadlines = Deadlines(self._followed, unwritten, stepper, clock)
         self._wishes = Wishes(self._followed, stepper)
-        self._looker = Looker(gatekeeper or NobodyLooks(), self._followed.all, stepper.step, self.terms)
+        self.draining = Draining(store, fleet.sites, lambda: self.fence)
+        self._looker = Looker(
+            gatekeeper or NobodyLooks(),
+            self._followed.all,
+            stepper.step,
+            self.terms,
+            self.draining.drained,
+        )
         self.breaker = BreakerWatch(store, self.policy, self.breaker_opened, self.breaker_closed)
         self._book = SiteBook(store, fleet, self._followed, tell=self._listeners.tell, registry=registry)
-        judge = Judge(fleet, self._followed, stepper, unwritten)
+        judge = Judge(fleet, self._followed, stepper, unwritten, also=self.draining.heard)
         for site, link in links.items():
             fleet.sites[site] = SiteFollower(site, link, self._book, judge)
         writing = asyncio.Lock()  # what is written, and what follows from it in memory, in one order
@@ -130,6 +138,7 @@ class Driver:
                 self._stepper.step(tracked, SiteHeard(site, SiteEvent.UNREACHED, why))
 
     def _load(self) -> None:
+        self.draining.load()
         with self.store.write() as session:
             self._fleet.load(session)
             for tracked in records.load_open(session, self._clock()):
@@ -144,6 +153,7 @@ class Driver:
             group.create_task(keep_running("gates", self._looker.run))
             group.create_task(keep_running("breaker", self.breaker.run))
             group.create_task(keep_running("reverts", self._ways_back.run))
+            group.create_task(keep_running("drains", self.draining.run))
             for site, follower in self.sites.items():
                 group.create_task(keep_running(f"status of {site}", follower.follow))
                 group.create_task(keep_running(f"delivery to {site}", follower.deliver))

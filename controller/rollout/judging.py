@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from controller.rollout.course import Rollout
 from controller.rollout.delivery import judge
 from controller.rollout.events import SiteHeard
@@ -18,7 +20,17 @@ from controller.transport.messages import SiteStatus
 class Judge:
     """Hears the sites' followers (:class:`controller.rollout.site.Ear`). On the driver's event loop."""
 
-    def __init__(self, fleet: Fleet, followed: Followed, stepper: Stepper, unwritten: Unwritten) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        followed: Followed,
+        stepper: Stepper,
+        unwritten: Unwritten,
+        *,
+        also: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make it; ``also`` is called after each status: others may wait for what agents say."""
+        self._also = also
         self._fleet = fleet
         self._followed = followed
         self._stepper = stepper
@@ -30,6 +42,7 @@ class Judge:
             self._unwritten.waits.set()
         for account_id in self._followed.accounts():
             self.judge(site, account_id)
+        self._also()
 
     def unreached(self, site: str, reason: str) -> None:
         """Tell every roll-out that waits for the site."""

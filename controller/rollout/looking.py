@@ -7,7 +7,7 @@ open at a crash is asked again. An answer that comes late is an entry of the rol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NoReturn
 
 import structlog
@@ -24,11 +24,17 @@ from controller.rollout.waves import plan_waves
 ASK_AGAIN_S = 0.5
 """Seconds after an unclear answer before the question is asked again."""
 
+DRAINED = "it is drained: what is changed does not show there"
+
 log = structlog.get_logger()
 
 
 class Looker:
-    """The questions that are open. ``step`` gives an event to a roll-out; ``terms``: as they are now."""
+    """The questions that are open. ``step`` gives an event to a roll-out; ``terms``: as they are now.
+
+    ``drained``: sites that are out of use. They get what others get and show none of it, so they are neither
+    canaries nor control, and nobody looks for the change there.
+    """
 
     def __init__(
         self,
@@ -36,11 +42,13 @@ class Looker:
         followed: Callable[[], Iterable[Tracked]],
         step: Callable[[Tracked, Event], None],
         terms: Callable[[], Terms],
+        drained: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._gatekeeper = gatekeeper
         self._followed = followed
         self._step = step
         self._terms = terms
+        self._drained = drained
         self._wake = asyncio.Event()
         self._asking: set[str] = set()
 
@@ -99,7 +107,9 @@ class Looker:
             rollout = tracked.rollout
             new = {}
             for site in _wave(rollout):
-                if site not in unfit:
+                if site in self._drained() and site not in unfit:
+                    new[site] = DRAINED
+                elif site not in unfit:
                     answer = await self._ask(tracked, (site,), before=True)
                     if answer.outcome == "fail":
                         new[site] = answer.reason
@@ -127,13 +137,17 @@ class Looker:
             self._step(tracked, Replanned(plan.waves, plan.control))
 
     async def _ask(self, tracked: Tracked, sites: tuple[str, ...], *, before: bool) -> GateAnswer:
-        rollout = tracked.rollout
+        rollout, drained = tracked.rollout, self._drained()
+        if sites and drained and set(sites) <= set(drained):
+            return GateAnswer("pass", f"{', '.join(sites)}: {DRAINED}")
         question = GateQuestion(
             rollout_id=rollout.id,
             account_id=rollout.account_id,
             wave=rollout.wave,
-            changed=sites,
-            unchanged=tuple(s for s in rollout.course.control if rollout.sites[s].wave > rollout.wave),
+            changed=tuple(s for s in sites if s not in drained),
+            unchanged=tuple(
+                s for s in rollout.course.control if rollout.sites[s].wave > rollout.wave and s not in drained
+            ),
             footprint=tracked.footprint,
             subtractive=rollout.course.subtractive,
             began=tracked.began,

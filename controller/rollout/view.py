@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from controller.addressing.views import (
+    DRAINED,
     Observed,
     Operational,
     OperationalKind,
@@ -288,6 +289,8 @@ def _at_site(bgp: BgpPrefixObject, view: SiteView, cause: _Cause | None) -> Site
     sent = bgp.cidr in view.status.sent
     away = "" if view.reachable else f"as of its last report at {view.heard_at}; {view.reason}"
     why = "; ".join(w.reason for w in view.status.waiting if w.prefix == bgp.cidr)
+    if wanted and bgp.cidr in view.status.drained:
+        return SiteOperational("announced" if sent else "withdrawn", DRAINED)
     if wanted == sent:
         return SiteOperational("announced" if sent else "withdrawn", away or why)
     report = None if cause is None else cause.sites.get(view.site)

@@ -130,6 +130,8 @@ OPERATIONAL = {
     "breaker.closed": "somebody looked at what waited, and closed it: how each group was decided",
     "freeze.stands": "a freeze was made (operators)",
     "freeze.ended": "a freeze was lifted (operators)",
+    "drain.began": "a site is taken out of use (operators)",
+    "drain.ended": "a site comes back into use (operators)",
     "site.unreachable": "nobody answers at a site: it keeps what it has, and is tried again",
     "site.waiting": "a site has it and waits: the reason says for what",
     "site.degraded": "a route stays announced at a site though too few of its machines serve it",

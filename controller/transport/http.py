@@ -22,6 +22,7 @@ from controller.transport.messages import (
     BindingSet,
     Command,
     Confirmation,
+    DrainOrder,
     HealthGrant,
     Receipt,
     SiteStatus,
@@ -108,6 +109,10 @@ class HttpSiteLink(HttpLink):
     async def grant(self, grant: HealthGrant) -> Receipt:
         """``POST /health-grants``."""
         return await self.call("POST", "/health-grants", Receipt, body=grant)
+
+    async def drain(self, order: DrainOrder) -> Receipt:
+        """``POST /drains``."""
+        return await self.call("POST", "/drains", Receipt, body=order)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """``GET /status``."""

@@ -47,6 +47,19 @@ class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fence: int = 0
 
 
+class DrainOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Begin a drain, or lift one; exactly one of the two is given. ``site``: the agent's own.
+
+    ``begin``: the text of a :class:`controller.safety.drain.Drain`, of this site or another; ``lift``: a
+    drain's id, which needs no signature since it only puts back what the agent's own journal asks for.
+    """
+
+    site: str
+    begin: str = ""
+    lift: str = ""
+    fence: int = 0
+
+
 Outcome = Literal["accepted", "duplicate", "stale", "conflict", "refused"]
 
 
@@ -149,6 +162,9 @@ class SiteStatus(msgspec.Struct, frozen=True):
     ``fence``: the highest that a command brought. ``health``: prefixes whose machines report them absent.
     ``registry``: ``on``, or why what is announced is not checked against the registry here; ``conflicts``:
     what stays although the registry does not cover it.
+    ``drains``: the drains that the agent knows of, by site, each with its id. At a site that is drained
+    itself ``drained`` are the prefixes that are off (or have the longer path) for it, and ``kept`` what the
+    drain was to take off and the agent did not let go.
     """
 
     site: str
@@ -171,6 +187,9 @@ class SiteStatus(msgspec.Struct, frozen=True):
     health: tuple[HealthWish, ...] = ()
     registry: str = "not known: the agent does not say"
     conflicts: tuple[RegistryConflict, ...] = ()
+    drains: dict[str, str] = {}
+    drained: tuple[Prefix, ...] = ()
+    kept: tuple[HeldEffect, ...] = ()
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

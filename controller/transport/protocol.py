@@ -11,6 +11,7 @@ from controller.transport.messages import (
     BindingSet,
     Command,
     Confirmation,
+    DrainOrder,
     HealthGrant,
     Receipt,
     SiteStatus,
@@ -44,6 +45,10 @@ class SiteLink(Protocol):
 
         The agent's own guard decides; what came of it is in its status.
         """
+        ...
+
+    async def drain(self, order: DrainOrder) -> Receipt:
+        """Begin or lift a drain; ``duplicate`` when that was done already, ``refused`` with the reason."""
         ...
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:

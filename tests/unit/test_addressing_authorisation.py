@@ -16,6 +16,7 @@ from controller.addressing.permissions import OF_METHOD, OPEN, Scopes
 from controller.addressing.rates import Rate, Rates
 from controller.addressing.strict import declared_routes
 from controller.addressing.tokens import resources_of
+from controller.drains.routes import build_drain_router
 from controller.guard.routers import build_guard_routers
 from controller.rollbacks import pin_routes
 from controller.rollbacks import routes as rollback_routes
@@ -77,6 +78,7 @@ def own_routers(store: Store) -> list[APIRouter]:
         build_rollout_router(driver),
         build_store_router(driver),
         build_snapshot_router(driver),
+        build_drain_router(driver, None),
         rollback_routes.router,
         pin_routes.router,
         build_metrics_router(Metrics(driver)),

@@ -1,5 +1,7 @@
 """``herald site …``: one site by its agent's own socket, with the controller, the store and the API gone.
 
+Only drains (``site_drains``) are the API's.
+
 What is done here is signed with the operators' break-glass key, judged by the agent alone, and journalled
 there. A record can be signed in one place and brought in another: it is one line of text.
 """
@@ -21,6 +23,7 @@ from controller.cli.answers import Card, Column, Rows
 from controller.cli.errors import CliError
 from controller.cli.frame import Commands, HeraldCommand
 from controller.cli.options import DryRun, Json, Lab
+from controller.cli.resources import site_drains
 
 if TYPE_CHECKING:
     from controller.observe.inventory import Inventory
@@ -86,7 +89,8 @@ DECIDED = (
     Column("why", "why", wraps=True),
 )
 
-app = Commands("site", "One site by its agent's own socket, with everything else gone.")
+app = Commands("site", "One site: drain it by the API; all else by its agent's own socket.")
+site_drains.add_to(app)
 
 
 @app.app.command(cls=HeraldCommand)
