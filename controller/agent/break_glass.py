@@ -8,15 +8,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 import structlog
 
 from controller.agent.clock import reading, wall_clock
 from controller.agent.config import AgentConfig
-from controller.agent.epoch import read_release
+from controller.agent.epoch import Release, read_release
 from controller.agent.guard import ORDINARY, change_hash, overridable
 from controller.agent.journal import Journal
-from controller.agent.journal_records import Charge, Decided, Emerged, Overridden, Record
+from controller.agent.journal_records import (
+    Adopting,
+    Charge,
+    Decided,
+    Emerged,
+    JournalState,
+    Overridden,
+    Record,
+)
 from controller.agent.key_file import KeyFile
 from controller.agent.override import (
     Announced,
@@ -29,6 +38,7 @@ from controller.agent.override import (
     text_hash,
 )
 from controller.agent.policy import AgentPolicy
+from controller.agent.salvage import begun_again
 from controller.bgp import Prefix
 from controller.safety.budget import Budget
 from controller.snapshots.model import Chunk
@@ -137,17 +147,41 @@ def release(text: str, journal: Journal, config: AgentConfig, policy: AgentPolic
     """Let a quarantined agent go on from its journal; raises OverrideRefusedError and JournalError.
 
     What the record revokes is not announced here until an emergency lifts that, and is charged like one.
+    All else that the speaker has stands, though the journal may have lost that it was asked for.
     """
-    state = journal.state
-    keys = KeyFile(config.keys).keys().overrides
-    desk = Desk(state.site, keys, wall_clock(), policy.override_s)
-    record = read_release(text, desk, state, state.used)
+    record = _release_in(text, journal.state, config, policy)
+    return _go_on(record, text, journal, policy)
+
+
+def begin_again(
+    text: str, folder: Path, kept: JournalState, config: AgentConfig, policy: AgentPolicy
+) -> tuple[Journal, list[str]]:
+    """Let an agent whose journal is damaged go on with what its speaker has; raises as :func:`release` does.
+
+    ``kept``: what is to be had of the damaged journal (:mod:`controller.agent.salvage`).
+    """
+    record = _release_in(text, kept, config, policy)
     now = reading()
+    limits = {"emergency": policy.emergency, "drain": policy.drain, ORDINARY: policy.budget}
+    spent = {name: Budget.exhausted(some, now) for name, some in limits.items()}
+    journal = Journal.begin_again(folder, begun_again(kept, _nonce(), spent))
+    said = _go_on(record, text, journal, policy)
+    return journal, ["begun again: what the speaker has stands", *said]
+
+
+def _release_in(text: str, state: JournalState, config: AgentConfig, policy: AgentPolicy) -> Release:
+    keys = KeyFile(config.keys).keys().overrides
+    return read_release(text, Desk(state.site, keys, wall_clock(), policy.override_s), state, state.used)
+
+
+def _go_on(record: Release, text: str, journal: Journal, policy: AgentPolicy) -> list[str]:
+    state, now = journal.state, reading()
     budgets = {name: state.budgets.get(name, Budget()) for name in ("emergency", ORDINARY)}
     charged = {name: b.charge(record.revoked, now, policy.budget) for name, b in budgets.items()}
     charges = {n: Charge(b.passed_s, b.boot_id, b.monotonic_s, record.revoked) for n, b in charged.items()}
     journal.append(
         Emerged(record.nonce, record.revoked, (), (), charges),
+        Adopting(record.revoked),
         Decided(wall_clock().isoformat(), "release", "accepted", record.who, record.why, text_hash(text)),
     )
     return ["released", *(f"not announced here: {prefix}" for prefix in record.revoked)]

@@ -14,7 +14,7 @@ from controller.agent.journal_records import Applied, Confirmed, JournalState, P
 from controller.agent.registry import NOTHING as UNLISTED
 from controller.agent.registry import Listed, bar, let_out, take
 from controller.agent.standing import Asked, Standing, effective, read_intents, standing_after
-from controller.bgp import Prefix
+from controller.bgp import Prefix, Route, covers
 from controller.snapshots.model import Chunk, ChunkHash, DamagedChunkError, decode_chunk
 from controller.snapshots.projection import SiteState, project
 from controller.transport.messages import Command, Confirmation, Outcome, Receipt
@@ -172,6 +172,7 @@ def _with_standing(
     asked = Asked(account_id, state.site, command.lane, intents, state.spent)
     standing = state.standing.get(account_id, Standing())
     had = let_out(around.state_of(before, command.from_hash, state.site), state.barred_of(account_id))
+    had = _with_adopted(had, decision.chunk, state)
     wanted = around.state_of(decision.chunk, command.to_hash, state.site)
     stands, spent = standing_after(
         had,
@@ -202,6 +203,19 @@ def _listed(
     had, standing, wanted = step
     taken = take(known or UNLISTED, text, account_id, around.registry_keys)
     return bar(taken, effective(had, [standing]).routes, wanted.routes, around.local_as)
+
+
+def _with_adopted(had: SiteState, chunk: Chunk | None, state: JournalState) -> SiteState:
+    """Return what an account had, with the routes that the speaker had of it when its journal was lost."""
+    if not state.adopted or chunk is None:
+        return had
+    known = {r.prefix for r in had.routes}
+    found = {
+        Route(prefix, path)
+        for prefix, path in state.adopted.items()
+        if prefix not in known and any(covers(p.cidr, prefix) for p in chunk.prefixes)
+    }
+    return SiteState(had.routes | found, had.bindings, had.needs)
 
 
 def decide(command: Command, state: JournalState, owners: Mapping[Prefix, str]) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from controller.agent.errors import AgentRunningError, JournalDamagedError, JournalError
@@ -64,6 +64,22 @@ class Journal:
             )
         return journal
 
+    @classmethod
+    def begin_again(cls, folder: Path, records: Iterable[Record]) -> Journal:
+        """Begin a journal with ``records`` in place of the damaged one, which is kept beside it.
+
+        By the process that tried to :meth:`open` it, and so has the lock. Raises :class:`JournalError`.
+        """
+        path = folder / "journal"
+        data = b"".join(encode_record(record) for record in records)
+        try:
+            aside = path.with_name(f"journal.damaged-{secrets.token_hex(4)}")
+            os.link(path, aside)
+            fd = _put(path, data)
+        except OSError as error:
+            raise JournalError(f"cannot begin the journal {path} again: {error.strerror}") from error
+        return cls(path, fd, replay(decode_journal(data)[0]), len(data))
+
     def append(self, *records: Record) -> None:
         """Put records on disk, synced once, then into ``state``.
 
@@ -88,15 +104,8 @@ class Journal:
     def compact(self) -> None:
         """Replace the file, atomically, by the shortest that says the same; raises :class:`JournalError`."""
         data = b"".join(encode_record(record) for record in self.state.records())
-        fresh = self._path.with_name("journal.new")
         try:
-            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-            with os.fdopen(os.dup(fd), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(fd)
-            fresh.replace(self._path)
-            _sync_folder(self._path.parent)
+            fd = _put(self._path, data)
         except OSError as error:
             raise JournalError(f"cannot compact the journal {self._path}: {error.strerror}") from error
         os.close(self._fd)
@@ -105,6 +114,19 @@ class Journal:
     def close(self) -> None:
         """Close the file; the lock goes with the process."""
         os.close(self._fd)
+
+
+def _put(path: Path, data: bytes) -> int:
+    """Make ``data`` the file's, atomically and synced; return a descriptor that appends. Raises OSError."""
+    fresh = path.with_name("journal.new")
+    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(fd)
+    fresh.replace(path)
+    _sync_folder(path.parent)
+    return fd
 
 
 def _lock(path: Path) -> None:

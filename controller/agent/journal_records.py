@@ -182,6 +182,26 @@ class Undrained(msgspec.Struct, frozen=True, tag="undrained"):
     fence: int = 0
 
 
+class Adopting(msgspec.Struct, frozen=True, tag="adopting"):
+    """Whatever the speaker has when it answers next stands, but for what the release revoked.
+
+    This journal may have lost who asked for it, or that an emergency or a drain had been lifted.
+    """
+
+    revoked: tuple[Prefix, ...] = ()
+
+
+class Adopted(msgspec.Struct, frozen=True, tag="adopted"):
+    """All routes that stand though no account here asks for them: the speaker had them.
+
+    Machines keep what they hold until none is left: what these routes stand on is not known. ``lifted``: what
+    emergencies took off by this journal, and the speaker has.
+    """
+
+    routes: tuple[tuple[Prefix, tuple[int, ...]], ...]
+    lifted: tuple[Prefix, ...] = ()
+
+
 class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     """Compacted: budgets, used intents, and the routes that were let go and may still be out there."""
 
@@ -198,6 +218,8 @@ class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     unconfirmed: dict[str, Unconfirmed] = {}
     decided: tuple[Decided, ...] = ()
     drains: tuple[Drained, ...] = ()
+    adopting: tuple[Prefix, ...] | None = None
+    adopted: tuple[tuple[Prefix, tuple[int, ...]], ...] = ()
 
 
 class Known(msgspec.Struct, frozen=True, tag="known"):
@@ -223,6 +245,8 @@ Record = (
     | Enrolled
     | Drained
     | Undrained
+    | Adopting
+    | Adopted
 )
 
 DECISIONS = 100
@@ -249,7 +273,8 @@ class JournalState:
     nonce, for ever: whatever clocks say, an intent takes a thing away once. ``serial``: how many records
     there were; ``nonce``: what the next override must name; ``excepted``: effects that one let go; ``used``:
     nonces of emergencies, which took ``withdrawn`` and announce ``emerged``, and ids of drains;
-    ``unconfirmed`` and ``listed`` (what the registry says): by account; ``drains``: by the site.
+    ``unconfirmed`` and ``listed`` (what the registry says): by account; ``drains``: by the site;
+    ``adopting``: what was revoked, while :class:`Adopting` stands; ``adopted``: what came of it, by prefix.
     """
 
     site: str = ""
@@ -273,6 +298,8 @@ class JournalState:
     decided: tuple[Decided, ...] = ()
     listed: dict[str, Listed] = field(default_factory=dict)
     drains: dict[str, Drained] = field(default_factory=dict)
+    adopting: tuple[Prefix, ...] | None = None
+    adopted: dict[Prefix, tuple[int, ...]] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
         """Add one record."""
@@ -296,12 +323,27 @@ class JournalState:
 
     def _note(
         self,
-        record: Known | Decided | Overridden | Emerged | Confirmed | PutBack | Enrolled | Drained | Undrained,
+        record: Known
+        | Decided
+        | Overridden
+        | Emerged
+        | Confirmed
+        | PutBack
+        | Enrolled
+        | Drained
+        | Undrained
+        | Adopting
+        | Adopted,
     ) -> None:
         if isinstance(record, Known):
             self.known = record
         elif isinstance(record, Enrolled):
             self._list(record.account_id, record.listed)
+        elif isinstance(record, Adopting):
+            self.adopting = record.revoked
+        elif isinstance(record, Adopted):
+            self.adopting, self.adopted = None, dict(record.routes)
+            self.withdrawn -= set(record.lifted)
         elif isinstance(record, Decided):
             self.decided = (*self.decided, record)[-DECISIONS:]
         elif isinstance(record, Overridden):
@@ -398,6 +440,7 @@ class JournalState:
         self.emerged = {a.prefix: a for a in record.announced}
         self.unconfirmed, self.decided = dict(record.unconfirmed), record.decided
         self.drains = {drain.site: drain for drain in record.drains}
+        self.adopting, self.adopted = record.adopting, dict(record.adopted)
 
     def _stand(self, account_id: str, stands: Standing) -> None:
         if stands:
@@ -512,6 +555,8 @@ class JournalState:
                 self.unconfirmed,
                 self.decided,
                 tuple(one for _, one in sorted(self.drains.items())),
+                self.adopting,
+                tuple(sorted(self.adopted.items())),
             )
         )
         return found
@@ -543,6 +588,21 @@ def decode_journal(data: bytes) -> tuple[list[Record], int]:
         record, at = found
         records.append(record)
     return records, at
+
+
+def sound_records(data: bytes) -> list[Record]:
+    """Return the records that are sound in a journal which is damaged, in order."""
+    records: list[Record] = []
+    at = data.find(MAGIC)
+    while at != -1:
+        found = _record_at(data, at)
+        if found is None:
+            at = data.find(MAGIC, at + 1)
+            continue
+        record, after = found
+        records.append(record)
+        at = data.find(MAGIC, after)
+    return records
 
 
 def replay(records: Iterable[Record]) -> JournalState:

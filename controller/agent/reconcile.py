@@ -52,7 +52,8 @@ class Facts:
     not; ``refused``: routes that it said no to. ``kept``: those of the desired bindings that only the guard
     still holds: a route that stands on one must be remembered to, for when it is let go.
     ``taken``: prefixes that emergencies took off, or announced for a time, at this site, and those that are
-    withdrawn for their health.
+    withdrawn for their health. ``adopted``: prefixes that stand though no account here asks for them, after a
+    journal was lost: that one of them was left before is no reason to take it off.
     """
 
     desired: SiteState
@@ -64,6 +65,7 @@ class Facts:
     policy: AgentPolicy = FLOOR
     kept: frozenset[SiteBinding] = frozenset()
     taken: frozenset[Prefix] = frozenset()
+    adopted: frozenset[Prefix] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _routes(facts: Facts) -> tuple[frozenset[Route] | None, list[Waiting]]:
     for prefix, route in sorted(now.items()):
         if prefix in desired:
             continue
-        if prefix in once or prefix in facts.taken:
+        if (prefix in once and prefix not in facts.adopted) or prefix in facts.taken:
             waiting.append(Waiting(prefix, "it is being withdrawn"))
         else:
             wanted.add(route)

@@ -27,7 +27,7 @@ from controller.agent.guard import ORDINARY, Guarded, judge, moot, released, unr
 from controller.agent.health import Health, count
 from controller.agent.health_report import Wishes
 from controller.agent.journal import Journal
-from controller.agent.journal_records import Decided, Settled
+from controller.agent.journal_records import Adopted, Decided, Settled, Undrained
 from controller.agent.key_file import KeyFile
 from controller.agent.machines import MachineTracker
 from controller.agent.outstanding import charged_anew, still_out, why_busy
@@ -267,10 +267,37 @@ class Site:
         while True:
             self._wake.clear()
             self._put_back_late()
+            self._adopt()
             self._look_at_health()
             self._let_go()
             self._carry_out(reconcile(self._facts()))
             await self._wake.wait()
+
+    def _adopt(self) -> None:
+        """Note what the speaker has and no account asks for, after a journal was lost; then what is left.
+
+        Once an account asks for such a route its bindings are known; once it is gone nothing stands on it.
+        """
+        state, reach, announced = self._journal.state, self._speaker.reach, self._speaker.announced
+        anew = state.adopting is not None
+        if announced is None or reach is None or not (anew or state.adopted):
+            return
+        asked = {r.prefix for r in self._projections.desired(state).routes}
+        had = {r.prefix: r.as_path for r in announced} if anew else state.adopted
+        left = {prefix: path for prefix, path in had.items() if prefix in reach and prefix not in asked}
+        if not anew and left == state.adopted:
+            return
+        stands = had.keys() - set(state.adopting or ()) if anew else set()
+        drain = state.drains.get(state.site)
+        undone = [Undrained(drain.id)] if drain is not None and stands.intersection(drain.goes) else []
+        lifted = tuple(sorted(state.withdrawn & stands))
+        try:
+            self._journal.append(Adopted(tuple(sorted(left.items())), lifted), *undone)
+        except JournalError as error:
+            log.warning("what the speaker has is not journalled", reason=str(error))
+            return
+        self._taken -= stands
+        log.warning("kept: the speaker has them, and no account here asks for them", routes=len(left))
 
     def _look_at_health(self) -> None:
         """See which bindings machines report absent, and what is wished for that."""
@@ -313,9 +340,12 @@ class Site:
 
     def _carry_out(self, plan: Plan) -> None:
         """Hand the plan to those who act on it; no await between facts and this."""
-        for machine in self._machines:
-            machine.give(plan.bindings)
-        self._speaker.give(plan.routes)
+        state = self._journal.state
+        # What adopted routes stand on is not known: until none is left machines keep what they hold.
+        if state.adopting is None and not state.adopted:
+            for machine in self._machines:
+                machine.give(plan.bindings)
+        self._speaker.give(plan.routes if state.adopting is None else None)
         # Until a machine has said what it holds, and that is a set we know, the kernel keeps what it has.
         answered = [m for m in self._machines if m.status().hash is not None]
         if self._config.forward and answered and all(m.known for m in answered):
@@ -405,6 +435,7 @@ class Site:
         return Facts(
             desired=with_emergencies(drained, state.withdrawn | unserved, state.emerged),
             taken=self._taken | unserved,
+            adopted=self._adopted(),
             kept=kept_bindings(desired, effectively),
             left=self._projections.left(self._journal.state),
             announced=self._speaker.announced,
@@ -413,6 +444,10 @@ class Site:
             machines=tuple(m.facts() for m in self._machines),
             policy=self._policy,
         )
+
+    def _adopted(self) -> frozenset[Prefix]:
+        state = self._journal.state
+        return frozenset(state.adopted) - state.going.keys()
 
     def _status(self, plan: Plan) -> SiteStatus:
         state = self._journal.state

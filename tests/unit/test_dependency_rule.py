@@ -120,6 +120,7 @@ PURE = [
     "controller/agent/health.py",
     "controller/agent/health_report.py",
     "controller/agent/epoch.py",
+    "controller/agent/salvage.py",
     "controller/agent/override.py",
     "controller/agent/policy.py",
     "controller/agent/standing.py",

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,13 @@ from controller.agent.config import AgentConfig, MachineConfig, SpeakerConfig
 from controller.agent.journal import Journal
 from controller.agent.policy import AgentPolicy
 from controller.agent.site import Site
-from controller.bgp import Prefix, Route
+from controller.bgp import Prefix
 from controller.cli.app import run
 from controller.machine import process as machine_process
 from controller.machine.absence import Absences, wrong_report
 from controller.machine.bindings import binding_set
 from controller.machine.process import Machine, machine_app
 from controller.machine.routes import KernelRoute
-from controller.observe.rib import RibRow
 from controller.rollout.health_grants import health_grants
 from controller.safety.correlated import Wishes
 from controller.safety.policy import Guards, Policy
@@ -46,6 +44,7 @@ from controller.transport.messages import (
     HealthWish,
     SiteStatus,
 )
+from tests.agent_site import FakeSpeaker, Kernels, until
 from tests.properties.test_gate_laws import status
 
 PREFIX = Prefix("198.18.0.0/24")
@@ -57,45 +56,6 @@ CHUNK = Chunk(
     tuple(BindingObject(f"b{p}", "p", p, "cdn") for p in (PREFIX, OTHER)),
 )
 QUICK = AgentPolicy(health_withdrawal=True, keepers=0, withdraw_after_s=0.2, return_after_s=0.2)
-
-
-class Kernels:
-    """The kernels of all machines in one; ``refuses``: what it does not keep."""
-
-    def __init__(self) -> None:
-        self.routes: set[KernelRoute] = set()
-        self.refuses: set[Prefix] = set()
-
-    async def set(self, want: frozenset[KernelRoute], protocol: int, *, local: bool) -> None:
-        self.routes |= {r for r in want if r.prefix not in self.refuses}
-
-    async def read(self, protocol: int, *, local: bool) -> frozenset[KernelRoute]:
-        return frozenset(self.routes)
-
-
-@dataclass
-class FakeSpeaker:
-    """Announces what it is given."""
-
-    name: str = "exabgp"
-    announces: frozenset[Route] = frozenset()
-    history: list[frozenset[Prefix]] = field(default_factory=list)
-
-    async def attach(self) -> frozenset[Route]:
-        return self.announces
-
-    async def set(self, routes: frozenset[Route]) -> None:
-        self.announces = routes
-        self.history.append(frozenset(r.prefix for r in routes))
-
-    async def adj_rib_out(self) -> list[RibRow]:
-        return []
-
-    async def lost(self) -> None:
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 @pytest.fixture
@@ -139,14 +99,6 @@ async def site(
             for task in tasks:
                 task.cancel()
             journal.close()
-
-
-async def until(here: Site, holds: Callable[[SiteStatus], bool]) -> SiteStatus:
-    """Wait for a status that says so."""
-    async with asyncio.timeout(30):
-        while not holds(here.report.status):
-            await here.report.after(here.report.status.version, 5.0)
-    return here.report.status
 
 
 def wish_of(said: SiteStatus, prefix: Prefix = PREFIX) -> HealthWish:

@@ -264,6 +264,9 @@ def sign_release(
 ) -> None:
     """Sign that a quarantined agent may go on from its journal as it is, and print that.
 
+    One whose journal is damaged begins another one: what its speaker has stands, and the controller brings
+    the accounts anew. Put a sound copy of the journal back instead, where there is one.
+
     \b
     Examples:
       herald site sign-release --agent ams.sock --revoked 192.0.2.0/24 --who ann --reason "disk restored"
@@ -286,7 +289,7 @@ def sign_release(
 def release(
     file: RecordFile, *, agent: Agent = None, site: SiteName = None, lab: Lab = None, as_json: Json = False
 ) -> None:
-    """Bring a signed release to a quarantined agent: it goes on from its journal.
+    """Bring a signed release to a quarantined agent: it goes on, and takes off only what that revokes.
 
     \b
     Examples:
