@@ -52,9 +52,10 @@ class Fleet:
         moment = self.looker.look(sorted(self.driver.sites), (), {})
         return moment.seen_at(self.driver.policy.gates.observers)
 
-    def others(self, site: str) -> frozenset[str]:
-        """Return the other sites that are drained."""
-        return self.driver.draining.drained() - {site}
+    def others(self, session: Session, site: str) -> frozenset[str]:
+        """Return the other sites that are drained, or to be: by the store, and by what sites tell."""
+        standing = {row.site for row in drains.standing(session)}
+        return self.driver.draining.drained().union(standing) - {site}
 
 
 def ask(write: Write, fleet: Fleet, body: CreateDrain, seen: Seen) -> tuple[DrainRow, Plan]:
@@ -105,7 +106,7 @@ def confirm(write: Write, fleet: Fleet, drain_id: str, seen: Seen) -> DrainRow:
         strategy=cast(Strategy, row.strategy),
         goes=goes,
         stays=tuple(stay.cidr for stay in (*found.stays, *came)),
-        others=tuple(sorted(fleet.others(row.site))),
+        others=tuple(sorted(fleet.others(write.session, row.site))),
         elsewhere=fleet.driver.policy.lanes.drain_elsewhere,
         asked_by=(row.asked_by, write.caller.token_id),
         expires_at=row.expires_at,
@@ -173,7 +174,7 @@ def _planned(write: Write, fleet: Fleet, row: DrainRow, seen: Seen) -> Plan:
             cast(Strategy, row.strategy),
             fleet=sorted(fleet.driver.sites),
             seen=seen,
-            drained=fleet.others(row.site),
+            drained=fleet.others(write.session, row.site),
             actor=write.caller.actor,
             now=write.now,
             capacity_confirmed=row.capacity_confirmed,

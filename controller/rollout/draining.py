@@ -53,9 +53,9 @@ class Draining:
             self._wake.set()
 
     def drained(self) -> frozenset[str]:
-        """Return the sites that are, or are to be, out of use."""
-        known = self.known_at()
-        return frozenset(self.standing).union(*(at.keys() for at in known.values()))
+        """Return the sites that are, or are to be, out of use; one that is away still is what it was."""
+        told = [f.view.status.drains for f in self._sites.values() if f.view.status is not None]
+        return frozenset(self.standing).union(*told)
 
     def known_at(self) -> dict[str, dict[str, str]]:
         """Return the drains that each site which answers knows of, by the site that is drained."""

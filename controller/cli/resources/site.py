@@ -51,6 +51,7 @@ STATUS = (
     Column("speaker up", "speaker_up"),
     Column("quarantined", "fault"),
     Column("cut off", "cut_off"),
+    Column("drained", lambda row: ", ".join(sorted(row.get("drains", {})))),
     Column("registry", "registry"),
     Column("sends", lambda row: len(row["sent"])),
     Column("change", "change"),
