@@ -36,4 +36,15 @@ GUARDS: dict[str, str] = {
     "epoch": "tests/unit/test_agent_epoch.py::test_an_older_journal_is_quarantined_until_it_is_released",
     "fence": "tests/unit/test_lease.py::test_an_agent_obeys_no_fence_below_the_highest",
     "commit_confirm": "tests/labs/test_agent_guard.py::test_only_its_owner_takes_a_kept_prefix",
+    "smallest_scope": "tests/properties/test_assess.py::"
+    "test_whatever_one_actor_does_opens_its_own_scope_alone_and_owners_go_on",
+    "seen_elsewhere": "tests/unit/test_admission.py::"
+    "test_a_migrations_step_waits_until_it_is_seen_elsewhere_and_goes_on_by_itself",
+    "shrunken_store": "tests/unit/test_admission.py::"
+    "test_what_a_shrunken_store_would_take_away_is_held_but_for_what_owners_ask_for_now",
+    "health_of_services": "tests/unit/test_signals.py::"
+    "test_services_of_changed_accounts_that_fail_are_told_once_and_open_the_actor",
+    "telling_more": "tests/unit/test_breaker_api.py::test_each_deadline_widens_who_is_told",
+    "damaged_journal": "tests/unit/test_agent_salvage.py::"
+    "test_what_the_speaker_has_stands_and_machines_keep_what_they_hold_until_all_of_it_is_known",
 }

@@ -39,6 +39,8 @@ from controller.addressing.times import rfc3339
 from controller.addressing.who import require_owner
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix
+from controller.guard import holds
+from controller.guard.elsewhere import held_under
 from controller.safety import migration
 from controller.safety.migration import Event, MigrationStateError, State
 from controller.snapshots import store as snapshots
@@ -172,7 +174,10 @@ def confirm_migration(
 def withdraw_migration(
     account: AccountDep, migration_id: PathId, body: WithdrawMigration, caller: CallerDep, writer: WriterDep
 ) -> Response:
-    """Withdraw some of the list, in the window, as one change-set under the migration's intent."""
+    """Withdraw some of the list, in the window, as one change-set under the migration's intent.
+
+    It is held until each prefix is seen elsewhere at the same length, and goes on by itself then.
+    """
     require_owner(caller, account, "withdraw for a migration")
 
     def work(write: Write) -> dict[str, Any]:
@@ -203,12 +208,19 @@ def withdraw_migration(
 @router.post(
     "/{migration_id}/cancel", response_model=MigrationBody, responses=refuses(Kind.NOT_IN_THAT_STATE)
 )
-def cancel_migration(account: AccountDep, migration_id: PathId, writer: WriterDep) -> Response:
-    """End a migration: nothing more is withdrawn under it, and what was stays withdrawn."""
+def cancel_migration(
+    account: AccountDep, migration_id: PathId, caller: CallerDep, writer: WriterDep
+) -> Response:
+    """End a migration: nothing more is withdrawn under it, and what was stays withdrawn.
+
+    Steps of it that still wait are dropped.
+    """
 
     def work(write: Write) -> dict[str, Any]:
         row = _row(write, account, migration_id)
         _step(write, row, Event.CANCELLED)
+        for step in [] if row.text is None else held_under(write.session, account, row.text):
+            holds.drop(write.session, step, caller.actor, "its migration was cancelled", write.now)
         write.record("cancel", "migration", row.id, account)
         write.shows(row)
         return _body(row, write.now)

@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 
 from controller.bgp import Prefix
 from controller.guard import holds
-from controller.guard.tables import WaitRow
+from controller.guard.tables import HoldRow, WaitRow
 from controller.snapshots import outbox
+from controller.snapshots.model import ChangeSet
 from controller.snapshots.tables import ChangeSetRow
 
 FRESH_S = 120.0
 """What was seen longer ago than this says nothing of now."""
-CHECK = "migration"
+CHECK = LANE = "migration"
 
 
 class Sightings:
@@ -39,13 +40,21 @@ class Sightings:
 
 def waiting(session: Session) -> dict[str, frozenset[Prefix]]:
     """Return the steps of migrations that nothing else holds, and the prefixes that each would withdraw."""
-    ids = [h.change_set_id for h in holds.undecided(session) if h.checks == [CHECK]]
+    return {
+        one.id: frozenset(c.bgp_prefix.cidr for c in one.changes if c.bgp_prefix is not None)
+        for one in _steps(session, [h for h in holds.undecided(session) if h.checks == [CHECK]])
+    }
+
+
+def held_under(session: Session, account_id: str, intent: str) -> list[str]:
+    """Return the steps of one migration that are held, whatever for: those that carry its intent."""
+    return [one.id for one in _steps(session, holds.undecided(session, account_id)) if intent in one.intents]
+
+
+def _steps(session: Session, held: list[HoldRow]) -> list[ChangeSet]:
+    ids = [h.change_set_id for h in held]
     rows = session.scalars(select(ChangeSetRow).where(ChangeSetRow.id.in_(ids))) if ids else ()
-    found = {}
-    for row in rows:
-        changes = outbox.decode(row).changes
-        found[row.id] = frozenset(c.bgp_prefix.cidr for c in changes if c.bgp_prefix is not None)
-    return found
+    return [made for row in rows if (made := outbox.decode(row)).lane == LANE]
 
 
 def go_on(session: Session, change_set_id: str) -> None:

@@ -342,6 +342,26 @@ def test_each_deadline_widens_who_is_told(world: World) -> None:
     assert seen == [[1, 1, 0, 0], [2, 2, 1, 0], [3, 3, 2, 1]]
 
 
+def test_a_migrations_step_waits_and_is_dropped_when_the_migration_is_cancelled(world: World) -> None:
+    now = datetime.now(UTC)
+    plan = {
+        "cidrs": CIDRS[:2], "expected_count": 2, "reason": "moving",
+        "not_before": (now - timedelta(hours=1)).isoformat(),
+        "not_after": (now + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    path = "/herald/v1/accounts/acme/migrations"
+    made = world.call("owner", "POST", path, plan)
+    code = {"confirmation": made["confirmation"]}
+    world.call("owner", "POST", f"{path}/{made['id']}/confirm", code)
+    world.call("owner", "POST", f"{path}/{made['id']}/withdraw", {"cidrs": CIDRS[:1]})
+    world.admit()
+    (held,) = world.call("owner", "GET", "/herald/v1/holds")["result"]
+    assert "not seen elsewhere" in held["reason"] and world.announced() == 12
+    world.call("operator", "POST", f"{path}/{made['id']}/cancel")
+    assert world.state(held["change_set_id"]) == "failed"
+    assert world.call("owner", "GET", "/herald/v1/holds")["result"] == []
+
+
 def test_a_freeze_refuses_what_takes_away_and_only_its_owner_lifts_it(world: World) -> None:
     queued = world.advertise("operator", CIDRS[0], False)
     made = world.call(

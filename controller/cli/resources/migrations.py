@@ -106,7 +106,9 @@ def confirm(
 
 @app.writes("withdraw", matches=True, rolls=True, bulk=True)
 def withdraw(call: Call, id_: Id, cidrs: Cidrs) -> Done:
-    """Withdraw some of a confirmed migration's prefixes, in its window.
+    """Withdraw some of a confirmed migration's prefixes, in its window, once all of them are seen elsewhere.
+
+    Until then the step is held (herald holds list), and goes on by itself; its owner may release it.
 
     \b
     Examples:
@@ -115,7 +117,8 @@ def withdraw(call: Call, id_: Id, cidrs: Cidrs) -> Done:
     path = _path(call, id_)
     call.confirm(f"Withdraw {len(cidrs)} prefixes: {', '.join(cidrs)}?")
     made = call.client.write("POST", f"{path}/withdraw", {"cidrs": cidrs})
-    return Done(made, f"{', '.join(cidrs)} withdrawn: migration {id_} is {made.result.get('state')}")
+    state = made.result.get("state")
+    return Done(made, f"{', '.join(cidrs)} go once they are seen elsewhere: migration {id_} is {state}")
 
 
 @app.writes("cancel", matches=True)
