@@ -67,6 +67,18 @@ class RegistryIssuer:
             for account_id, entry in entries.items()
         }
 
+    def revoked(self, after: int, now: datetime) -> tuple[dict[str, str], int] | None:
+        """Return the entries of accounts that lost something after that number of the ledger; blocks.
+
+        With them up to which number they tell of it; None: nothing was revoked since.
+        """
+        newest = select(RevocationRow.seq, RevocationRow.account_id).where(RevocationRow.seq > after)
+        with self._store.read() as session:
+            found = session.execute(newest.order_by(RevocationRow.seq).limit(AT_ONCE)).all()
+        if not found:
+            return None
+        return self.issue({account_id for _, account_id in found}, now), found[-1][0]
+
 
 def open_registry(store: Store, path: Path) -> RegistryIssuer:
     """Return the issuer with the key in ``path``, which is made when there is none.

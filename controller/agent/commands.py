@@ -10,14 +10,21 @@ from datetime import datetime
 import msgspec
 
 from controller.agent.envelope import outside_envelope, owners_of
-from controller.agent.journal_records import Applied, Confirmed, JournalState, PutBack, Unconfirmed
+from controller.agent.journal_records import (
+    Applied,
+    Confirmed,
+    Enrolled,
+    JournalState,
+    PutBack,
+    Unconfirmed,
+)
 from controller.agent.registry import NOTHING as UNLISTED
-from controller.agent.registry import Listed, bar, let_out, take
+from controller.agent.registry import Listed, bar, enrol, let_out, take
 from controller.agent.standing import Asked, Standing, effective, read_intents, standing_after
 from controller.bgp import Prefix, Route, covers
 from controller.snapshots.model import Chunk, ChunkHash, DamagedChunkError, decode_chunk
 from controller.snapshots.projection import SiteState, project
-from controller.transport.messages import Command, Confirmation, Outcome, Receipt
+from controller.transport.messages import Command, Confirmation, Outcome, Receipt, RegistryNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,45 @@ def confirm(confirmation: Confirmation, state: JournalState) -> tuple[Receipt, C
             return answer("duplicate", "it is final, or was put back: see current_hash"), None
         return answer("stale", "another command of this account came since"), None
     return answer("accepted"), Confirmed(account_id, confirmation.generation)
+
+
+def enrol_all(
+    news: RegistryNews, state: JournalState, asked: Mapping[str, SiteState], around: Surroundings
+) -> tuple[Receipt, list[Enrolled]]:
+    """Return the receipt of what was revoked, and the records that must be on disk before it is given.
+
+    ``asked``: what each account's chunk asks of this site. While an entry is not believed the site goes on
+    saying that it was not told.
+    """
+
+    def answer(outcome: Outcome, reason: str = "") -> Receipt:
+        return Receipt(state.site, state.generation, outcome, reason)
+
+    if news.site != state.site:
+        return answer("refused", f"this is site {state.site}, not {news.site}"), []
+    if news.fence < state.fence:
+        return answer("stale", f"fence {news.fence} is below {state.fence}"), []
+    if around.registry_keys is None:
+        return answer("refused", "nothing is checked against the registry here"), []
+    records: list[Enrolled] = []
+    whys: list[str] = []
+    for account_id, text in sorted(news.entries.items()):
+        listed = enrol(
+            state.listed.get(account_id, UNLISTED),
+            text,
+            account_id,
+            asked[account_id].routes if account_id in asked else (),
+            public_keys=around.registry_keys,
+            own_as=around.local_as,
+        )
+        records.append(Enrolled(account_id, listed))
+        if listed.refused:
+            whys.append(f"account {account_id}: {listed.refused}")
+    if records and not whys:
+        # With the last, so that a write that was cut short has told nothing.
+        records[-1] = msgspec.structs.replace(records[-1], revocations=news.revocations)
+    told = [r for r in records if r.revocations or state.listed.get(r.account_id) != r.listed]
+    return answer("refused" if whys else "accepted", "; ".join(whys[:5])), told
 
 
 def confirm_by(

@@ -152,10 +152,14 @@ class PutBack(msgspec.Struct, frozen=True, tag="put_back"):
 
 
 class Enrolled(msgspec.Struct, frozen=True, tag="enrolled"):
-    """What the registry says of an account from now on, whatever it has here."""
+    """What the registry says of an account from now on, whatever it has here.
+
+    ``revocations``: the number of the ledger up to which this site was told, with this and all before it.
+    """
 
     account_id: str
     listed: Listed
+    revocations: int = 0
 
 
 class Drained(msgspec.Struct, frozen=True, tag="drained"):
@@ -220,6 +224,7 @@ class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     drains: tuple[Drained, ...] = ()
     adopting: tuple[Prefix, ...] | None = None
     adopted: tuple[tuple[Prefix, tuple[int, ...]], ...] = ()
+    revocations: int = 0
 
 
 class Known(msgspec.Struct, frozen=True, tag="known"):
@@ -274,7 +279,8 @@ class JournalState:
     there were; ``nonce``: what the next override must name; ``excepted``: effects that one let go; ``used``:
     nonces of emergencies, which took ``withdrawn`` and announce ``emerged``, and ids of drains;
     ``unconfirmed`` and ``listed`` (what the registry says): by account; ``drains``: by the site;
-    ``adopting``: what was revoked, while :class:`Adopting` stands; ``adopted``: what came of it, by prefix.
+    ``adopting``: what was revoked, while :class:`Adopting` stands; ``adopted``: what came of it, by prefix;
+    ``revocations``: up to which number of the ledger this site was told.
     """
 
     site: str = ""
@@ -300,6 +306,7 @@ class JournalState:
     drains: dict[str, Drained] = field(default_factory=dict)
     adopting: tuple[Prefix, ...] | None = None
     adopted: dict[Prefix, tuple[int, ...]] = field(default_factory=dict)
+    revocations: int = 0
 
     def apply(self, record: Record) -> None:
         """Add one record."""
@@ -339,6 +346,7 @@ class JournalState:
             self.known = record
         elif isinstance(record, Enrolled):
             self._list(record.account_id, record.listed)
+            self.revocations = max(self.revocations, record.revocations)
         elif isinstance(record, Adopting):
             self.adopting = record.revoked
         elif isinstance(record, Adopted):
@@ -441,6 +449,7 @@ class JournalState:
         self.unconfirmed, self.decided = dict(record.unconfirmed), record.decided
         self.drains = {drain.site: drain for drain in record.drains}
         self.adopting, self.adopted = record.adopting, dict(record.adopted)
+        self.revocations = record.revocations
 
     def _stand(self, account_id: str, stands: Standing) -> None:
         if stands:
@@ -557,6 +566,7 @@ class JournalState:
                 tuple(one for _, one in sorted(self.drains.items())),
                 self.adopting,
                 tuple(sorted(self.adopted.items())),
+                self.revocations,
             )
         )
         return found

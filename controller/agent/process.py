@@ -3,9 +3,9 @@
 ``POST /commands`` (list of Command → list of Receipt), ``GET /status?after=VERSION&wait=SECONDS``
 (SiteStatus), ``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached),
 ``POST /confirmations`` (Confirmation → Receipt), ``POST /health-grants`` (HealthGrant → Receipt),
-``POST /drains`` (DrainOrder → Receipt). For people, with everything else gone: ``POST /overrides`` and
-``POST /emergencies`` (Brought → Done; 403 with the reason when refused), ``GET /overrides`` (what was
-brought).
+``POST /drains`` (DrainOrder → Receipt), ``POST /registry`` (RegistryNews → Receipt). For people, with
+everything else gone: ``POST /overrides`` and ``POST /emergencies`` (Brought → Done; 403 with the reason when
+refused), ``GET /overrides`` (what was brought).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from controller.transport.messages import (
     Done,
     DrainOrder,
     HealthGrant,
+    RegistryNews,
 )
 
 
@@ -132,6 +133,13 @@ def agent_app(site: Site) -> Starlette:
             return problem(400, str(error))
         return json_response(site.drain(given))
 
+    async def registry(request: Request) -> Response:
+        try:
+            given = await read_body(request, RegistryNews)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        return json_response(site.enrol(given))
+
     def bringing(do: Callable[[str], Done]) -> Callable[[Request], Awaitable[Response]]:
         async def bring(request: Request) -> Response:
             try:
@@ -154,6 +162,7 @@ def agent_app(site: Site) -> Starlette:
             HttpRoute("/confirmations", confirmations, methods=["POST"]),
             HttpRoute("/health-grants", health_grants, methods=["POST"]),
             HttpRoute("/drains", drains, methods=["POST"]),
+            HttpRoute("/registry", registry, methods=["POST"]),
             HttpRoute("/overrides", bringing(site.override), methods=["POST"]),
             HttpRoute("/overrides", decided, methods=["GET"]),
             HttpRoute("/emergencies", bringing(site.emergency), methods=["POST"]),

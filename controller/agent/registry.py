@@ -67,11 +67,23 @@ def bar(known: Listed, live: Iterable[Route], wanted: Iterable[Route], own_as: i
     return msgspec.structs.replace(known, barred=tuple(sorted(barred)))
 
 
-def lift(known: Listed, wanted: Iterable[Route], own_as: int) -> Listed:
-    """Return ``known`` with nothing barred any more that its entry covers by now."""
-    barred, index = set(known.barred), None if known.entry is None else Index(known.entry)
+def enrol(
+    known: Listed,
+    text: str,
+    account_id: str,
+    wanted: Iterable[Route],
+    *,
+    public_keys: Iterable[bytes],
+    own_as: int,
+) -> Listed:
+    """Return what is known once an entry has come without a command: what it covers is barred no more.
+
+    ``wanted``: what the account's chunk asks for here. Nothing is barred that was let out.
+    """
+    taken = take(known, text, account_id, public_keys)
+    barred, index = set(taken.barred), None if taken.entry is None else Index(taken.entry)
     still = [r.prefix for r in wanted if r.prefix in barred and _against(index, r, own_as) is not None]
-    return msgspec.structs.replace(known, barred=tuple(sorted(still)))
+    return msgspec.structs.replace(taken, barred=tuple(sorted(still)))
 
 
 def let_out(state: SiteState, barred: Collection[Prefix]) -> SiteState:

@@ -19,7 +19,7 @@ import structlog
 
 from controller.agent.break_glass import BreakGlass
 from controller.agent.clock import reading, wall_clock
-from controller.agent.commands import Surroundings, confirm, confirm_by, decide_all, put_back
+from controller.agent.commands import Surroundings, confirm, confirm_by, decide_all, enrol_all, put_back
 from controller.agent.config import AgentConfig, AgentConfigError
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
@@ -57,6 +57,7 @@ from controller.transport.messages import (
     HealthGrant,
     HeldEffect,
     Receipt,
+    RegistryNews,
     SiteStatus,
     Waiting,
 )
@@ -185,6 +186,22 @@ class Site:
             for machine in self._machines:
                 machine.refresh()  # what comes back needs machines that answer from now on
             self._wake.set()
+        return receipt
+
+    def enrol(self, news: RegistryNews) -> Receipt:
+        """Take in what was revoked; ``accepted`` once that is on disk. It withdraws nothing."""
+        self._heard_at = reading()
+        state = self._journal.state
+        receipt, records = enrol_all(news, state, self._projections.asked(state), self._around())
+        if records:
+            try:
+                self._journal.append(*records)
+            except JournalError as error:
+                receipt = msgspec.structs.replace(receipt, outcome="refused", reason=str(error))
+            for machine in self._machines:
+                machine.refresh()  # what is barred no more needs machines that answer from now on
+            self._wake.set()
+        log.info("registry", outcome=receipt.outcome, reason=receipt.reason, accounts=len(news.entries))
         return receipt
 
     def override(self, text: str) -> Done:
@@ -478,6 +495,7 @@ class Site:
             drains={site: drain.id for site, drain in sorted(state.drains.items())},
             drained=tuple(sorted(self._drains.off)),
             kept=self._drains.kept(),
+            revocations=state.revocations,
         )
 
     def _taken_off(self) -> list[HeldEffect]:

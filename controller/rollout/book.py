@@ -16,7 +16,7 @@ from controller.rollout.tracked import Handing, Target
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import Store
-from controller.transport.messages import SiteStatus
+from controller.transport.messages import RegistryNews, SiteStatus
 
 
 class SiteBook:
@@ -120,6 +120,13 @@ class SiteBook:
         if self._registry is None:
             return {}
         return await asyncio.to_thread(self._registry.issue, list(accounts), datetime.now(UTC))
+
+    async def revoked(self, site: str, after: int) -> RegistryNews | None:
+        """What the ledger of revocations got after that number, a part at a time; None: nothing."""
+        if self._registry is None:
+            return None
+        news = await asyncio.to_thread(self._registry.revoked, after, datetime.now(UTC))
+        return None if news is None else RegistryNews(site, *news, self.fence)
 
     async def reserve(self, site: str, floor: int, count: int) -> range:
         """Generations that were never given, all above ``floor``, kept on disk."""

@@ -26,7 +26,7 @@ from controller.rollout.tracked import Handing, Target
 from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import StoreUnavailableError
 from controller.transport.errors import TransportError
-from controller.transport.messages import Command, Confirmation, Receipt, SiteStatus
+from controller.transport.messages import Command, Confirmation, Receipt, RegistryNews, SiteStatus
 from controller.transport.protocol import SiteLink
 
 POLL_S = 10.0
@@ -102,6 +102,10 @@ class Book(Protocol):
 
     async def registry(self, accounts: Collection[str]) -> Mapping[str, str]:
         """The signed entries of the registry, by account; none from whoever issues none."""
+        ...
+
+    async def revoked(self, site: str, after: int) -> RegistryNews | None:
+        """What the ledger of revocations got after that number, a part at a time; None: nothing."""
         ...
 
     async def reserve(self, site: str, floor: int, count: int) -> range:
@@ -187,7 +191,22 @@ class SiteFollower:
             await self._book.recognise(status)
             status = await self.link.status()  # it may have changed meanwhile
             self._same_site(status.site)
+        await self._tell_what_was_revoked(status)
         return status
+
+    async def _tell_what_was_revoked(self, status: SiteStatus) -> None:
+        """Tell a site that checks the registry what the ledger got since, before it is sent anything else."""
+        told = status.revocations
+        while status.registry == "on" and not status.fault:
+            news = await self._book.revoked(self.site, told)
+            if news is None:
+                return
+            receipt = await self.link.enrol(news)
+            if receipt.outcome != "accepted":
+                log.warning("site does not take in what was revoked", site=self.site,
+                            outcome=receipt.outcome, reason=receipt.reason)  # fmt: skip
+                return  # its status goes on saying so, and it is told again
+            told = news.revocations
 
     def _heard(self, status: SiteStatus) -> None:
         if status.fault:  # what it says it holds is not what it has: it is given nothing

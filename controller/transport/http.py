@@ -25,6 +25,7 @@ from controller.transport.messages import (
     DrainOrder,
     HealthGrant,
     Receipt,
+    RegistryNews,
     SiteStatus,
 )
 
@@ -113,6 +114,10 @@ class HttpSiteLink(HttpLink):
     async def drain(self, order: DrainOrder) -> Receipt:
         """``POST /drains``."""
         return await self.call("POST", "/drains", Receipt, body=order)
+
+    async def enrol(self, news: RegistryNews) -> Receipt:
+        """``POST /registry``."""
+        return await self.call("POST", "/registry", Receipt, body=news)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """``GET /status``."""

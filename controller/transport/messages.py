@@ -140,6 +140,18 @@ class HealthGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fence: int = 0
 
 
+class RegistryNews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was revoked: the entries, by account, of those that lost something by the ledger's newest lines.
+
+    ``revocations``: the ledger's number up to which these tell of it (SAFETY.md, 8 and 9).
+    """
+
+    site: str
+    entries: dict[str, str]
+    revocations: int
+    fence: int = 0
+
+
 class RegistryConflict(msgspec.Struct, frozen=True):
     """What the registry and a site do not agree on, and that stays as it is; ``prefix`` None: all of it."""
 
@@ -161,10 +173,10 @@ class SiteStatus(msgspec.Struct, frozen=True):
     each. ``cut_off``: why the site is to be taken for cut off; empty while the controller talks to it.
     ``fence``: the highest that a command brought. ``health``: prefixes whose machines report them absent.
     ``registry``: ``on``, or why what is announced is not checked against the registry here; ``conflicts``:
-    what stays although the registry does not cover it.
-    ``drains``: the drains that the agent knows of, by site, each with its id. At a site that is drained
-    itself ``drained`` are the prefixes that are off (or have the longer path) for it, and ``kept`` what the
-    drain was to take off and the agent did not let go.
+    what stays although the registry does not cover it; ``revocations``: up to which number of the ledger
+    the site was told. ``drains``: the drains that the agent knows of, by site, each with its id. At a site
+    that is drained itself ``drained`` are the prefixes that are off (or have the longer path) for it, and
+    ``kept`` what the drain was to take off and the agent did not let go.
     """
 
     site: str
@@ -190,6 +202,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     drains: dict[str, str] = {}
     drained: tuple[Prefix, ...] = ()
     kept: tuple[HeldEffect, ...] = ()
+    revocations: int = 0
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

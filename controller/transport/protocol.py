@@ -14,6 +14,7 @@ from controller.transport.messages import (
     DrainOrder,
     HealthGrant,
     Receipt,
+    RegistryNews,
     SiteStatus,
 )
 
@@ -49,6 +50,13 @@ class SiteLink(Protocol):
 
     async def drain(self, order: DrainOrder) -> Receipt:
         """Begin or lift a drain; ``duplicate`` when that was done already, ``refused`` with the reason."""
+        ...
+
+    async def enrol(self, news: RegistryNews) -> Receipt:
+        """Tell what was revoked; ``refused`` when the agent does not believe an entry.
+
+        The receipt comes after the agent's journal is on disk.
+        """
         ...
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.agent import commands
-from controller.agent.registry import Listed, Register, bar, lift, take
+from controller.agent.commands import Surroundings
+from controller.agent.registry import Listed, Register, bar, enrol, take
 from controller.bgp import Prefix, Route
 from controller.safety.registry import (
     Index,
@@ -32,7 +33,8 @@ from controller.safety.registry import (
 )
 from controller.snapshots.model import Chunk
 from controller.snapshots.projection import SiteState
-from tests.properties.test_agent_guard import OPERATIONS, STEPS, GuardedHistory, Operation, live_through
+from controller.transport.messages import RegistryNews
+from tests.properties.test_agent_guard import OPERATIONS, GuardedHistory, Operation, live_through
 from tests.properties.test_site_histories import ACCOUNTS, chunk_of, spread
 
 OURS, FORGER = b"r" * 32, b"f" * 32
@@ -133,6 +135,25 @@ class RegisteredHistory(GuardedHistory):
         known = self.state.listed.get(account)
         assert (known.entry if known else None) == self.believed.get(account)
 
+    def news(self, bits: int) -> None:
+        """An entry comes without a command: it lets out what it covers, and bars nothing."""
+        account = "ab"[bits & 1]
+        barred = self.state.barred_of(account)
+        text = self.registry(account, spread(bits + 3))
+        told = RegistryNews("s1", {account: text}, self.state.revocations + 1)
+        around = Surroundings(registry_keys=KEYS)
+        receipt, records = commands.enrol_all(told, self.state, self.projections.asked(self.state), around)
+        before = self.state.revocations
+        for record in records:
+            self.journal(record)
+        assert self.state.revocations - before == (receipt.outcome == "accepted")
+        assert set(self.state.barred_of(account)) <= set(barred)
+        now_out = {
+            p for p in self.asked(account) if p[0] in barred and p[0] not in self.state.barred_of(account)
+        }
+        assert all(covered(self.believed.get(account), pair) for pair in now_out)
+        self.out[account] |= now_out
+
     def asked(self, account: str) -> set[Pair]:
         state = self.projections.asked(self.state).get(account)
         return set() if state is None else {(r.prefix, r.as_path[-1]) for r in state.routes}
@@ -149,6 +170,13 @@ class RegisteredHistory(GuardedHistory):
                 assert (route.prefix, route.as_path[-1]) in out, f"{route} goes out, and nothing covers it"
 
 
+WITH_NEWS: dict[Operation, int] = {**OPERATIONS, RegisteredHistory.news: 2}  # type: ignore[dict-item]
+STEPS = st.tuples(
+    st.sampled_from([operation for operation, weight in WITH_NEWS.items() for _ in range(weight)]),
+    st.integers(0, 2**32 - 1),
+)
+
+
 @given(machines=st.integers(1, 3), steps=st.lists(STEPS, min_size=20, max_size=60))
 def test_nothing_outside_the_registry_goes_out_anew_and_nothing_goes_for_it(
     machines: int, steps: list[tuple[Operation, int]]
@@ -157,7 +185,7 @@ def test_nothing_outside_the_registry_goes_out_anew_and_nothing_goes_for_it(
 
 
 def try_all() -> None:
-    operations = list(OPERATIONS)
+    operations = list(WITH_NEWS)
     for seed in range(200):
         steps = [
             (operations[spread(seed * 97 + i) % len(operations)], spread(seed * 89 + i) & 0xFFFFFFFF)
@@ -209,7 +237,8 @@ def test_what_is_out_stays_and_what_is_barred_goes_out_once_it_is_covered(
     out = {r for r in wanted if r.prefix not in first.barred}
     for entry in (other, RegistryEntry("a", 2), None):
         assert set(bar(Listed(entry), out, wanted, OWN_AS).barred) <= set(first.barred)
-    lifted = lift(Listed(other, "", first.barred), wanted, OWN_AS)
+    newer = sign_entry(msgspec.structs.replace(other, serial=2), OURS)
+    lifted = enrol(first, newer, "a", wanted, public_keys=KEYS, own_as=OWN_AS)
     assert set(lifted.barred) == {p for p in first.barred if not covered(other, (p, once[p].as_path[-1]))}
     held, conflicts = Register(OWN_AS).look({"a": SiteState(wanted, frozenset(), {})}, {"a": lifted})
     assert {h.prefix for h in held} == set(lifted.barred)

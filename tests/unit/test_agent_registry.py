@@ -26,7 +26,7 @@ from controller.snapshots.model import (
     hash_chunk,
 )
 from controller.transport.http import HttpSiteLink
-from controller.transport.messages import Command, SiteStatus
+from controller.transport.messages import Command, RegistryNews, SiteStatus
 
 KEY, FORGER = b"r" * 32, b"f" * 32
 FIRST, SECOND = Prefix("192.0.2.0/24"), Prefix("198.51.100.0/24")
@@ -57,6 +57,18 @@ class Site:
             link = HttpSiteLink("s1", str(self.socket))
             try:
                 return (await link.deliver([order]))[0].outcome
+            finally:
+                await link.close()
+
+        return asyncio.run(ask())
+
+    def tell(self, registry: str, revocations: int) -> str:
+        """Tell it what was revoked, without a command; return the outcome."""
+
+        async def ask() -> str:
+            link = HttpSiteLink("s1", str(self.socket))
+            try:
+                return (await link.enrol(RegistryNews("s1", {"acc": registry}, revocations))).outcome
             finally:
                 await link.close()
 
@@ -143,6 +155,25 @@ def test_what_no_entry_covers_waits_and_what_was_let_out_stays(
         assert "covers it" in here.conflicts()[SECOND]
         assert here.announce(FIRST, registry=entry(8)) == "accepted"
         assert set(here.conflicts()) == {FIRST}, "an empty one takes nothing away, either"
+
+
+def test_what_is_revoked_is_known_without_a_command_and_an_older_store_brings_nothing_back(
+    tmp_path: Path,
+) -> None:
+    older = entry(5, *BOTH)
+    with site(tmp_path) as here:
+        assert here.announce(FIRST, registry=older) == "accepted"
+        assert here.tell(entry(6, key=FORGER), 2) == "refused"
+        assert here.status().revocations == 0, "it is to be told again"
+        narrowed = entry(6, *BOTH, revoked=(Revoked(SECOND, "legal_order, entry 2 of the ledger"),))
+        assert here.tell(narrowed, 2) == "accepted"
+        assert (here.held(), here.status().revocations) == ({}, 2)
+    with site(tmp_path) as here:
+        assert here.status().revocations == 2
+        assert here.announce(FIRST, SECOND, registry=older) == "accepted"  # a store from before the order
+        assert "legal_order, entry 2" in here.held()[SECOND]
+        assert here.tell(entry(7, *BOTH), 3) == "accepted"
+        assert here.held() == {}, "it is covered now, and needs no command"
 
 
 def test_without_keys_nothing_is_checked_and_with_a_damaged_file_everything_is(tmp_path: Path) -> None:

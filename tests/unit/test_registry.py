@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from controller.addressing.registry import RegistryIssuer, RegistryKeyError, open_registry
 from controller.addressing.registry_tables import RegistryEntryRow
 from controller.rollout.driver import Driver
 from controller.safety.registry import RegistryEntry, read_entry
+from controller.store import Store
 from controller.transport.http import HttpSiteLink
+from controller.transport.messages import Command, Receipt, RegistryNews, SiteStatus
+from controller.transport.protocol import SiteLink
 from tests.addressing_api import running_api
-from tests.fake_agent import FakeAgent
+from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 from tests.removal import admit, cast
 
@@ -103,21 +108,61 @@ def test_a_damaged_key_stops_the_start(api, tmp_path: Path, issuer) -> None:
         open_registry(api.store, tmp_path / "registry.key")
 
 
+class Checking(MemoryLink):
+    """An agent that checks the registry, and keeps in which order it was told what."""
+
+    def __init__(self, agent: FakeAgent) -> None:
+        super().__init__(agent)
+        self.told: list[RegistryNews | Command] = []
+        self.revocations = 0
+
+    async def enrol(self, news: RegistryNews) -> Receipt:
+        self.told.append(news)
+        self.revocations = news.revocations
+        return Receipt(news.site, 0, "accepted")
+
+    async def deliver(self, commands: Sequence[Command]) -> list[Receipt]:
+        self.told += commands
+        self.agent.asked.set()
+        return await super().deliver(commands)
+
+    async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
+        found = await super().status(after, wait)
+        return msgspec.structs.replace(found, registry="on", revocations=self.revocations)
+
+
+async def roll_out(store: Store, link: SiteLink, issuer: RegistryIssuer, agent: FakeAgent) -> None:
+    """Run the driver until the agent has got a command."""
+    driver = Driver(store, {"site1": link}, guard=unguarded(), registry=issuer)
+    await driver.start()
+    running = asyncio.create_task(driver.run())
+    try:
+        async with asyncio.timeout(20):
+            await agent.asked.wait()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await driver.close()
+
+
+def test_a_site_hears_of_revocations_before_anything_else(api, play, issuer, tmp_path: Path) -> None:
+    body = {"kind": "legal_order", "account_id": "acme", "cidr": "198.18.1.0/24", "reason": "court"}
+    play.operator.post("/herald/v1/revocations", json=body).raise_for_status()
+    link = Checking(FakeAgent("site1", tmp_path / "a.sock"))
+    asyncio.run(roll_out(api.store, link, issuer, link.agent))
+    first, *rest = link.told
+    assert isinstance(first, RegistryNews)
+    assert read_entry(first.entries["acme"], "acme", (issuer.public_key,)).revoked
+    assert first.revocations == 1
+    assert rest and all(isinstance(one, Command) for one in rest), "once"
+
+
 def test_the_entry_goes_with_the_accounts_commands(api, play, issuer, tmp_path: Path) -> None:
-    async def roll_out() -> str:
+    async def over_http() -> str:
         async with FakeAgent("site1", tmp_path / "a.sock") as agent:
             link = HttpSiteLink("site1", str(agent.socket))
-            driver = Driver(api.store, {"site1": link}, guard=unguarded(), registry=issuer)
-            await driver.start()
-            running = asyncio.create_task(driver.run())
-            try:
-                async with asyncio.timeout(20):
-                    await agent.asked.wait()
-            finally:
-                running.cancel()
-                await asyncio.wait([running])
-                await driver.close()
+            await roll_out(api.store, link, issuer, agent)
             return agent.commands[-1].registry
 
-    text = asyncio.run(roll_out())
+    text = asyncio.run(over_http())
     assert listed(read_entry(text, "acme", (issuer.public_key,))) == [CIDR]
