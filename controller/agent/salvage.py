@@ -35,6 +35,7 @@ def salvaged(data: bytes, site: str, generation: int) -> JournalState:
     for asked in (state.accounts, state.left, state.standing, state.going, state.unconfirmed):
         asked.clear()
     state.excepted, state.adopting, state.adopted = frozenset(), None, {}
+    state.revocations = 0  # what was told may be what is lost: it is to be told again
     return state
 
 
