@@ -19,6 +19,12 @@ from controller.bgp import Prefix, Route
 from controller.snapshots.projection import SiteBinding, SiteState
 from controller.transport.messages import Waiting
 
+FOREIGN = "kept: the speaker had it, and this journal never asked for it"
+ADOPTED = (
+    "kept: the speaker had it when the journal was lost; machines keep what they hold until an account asks "
+    "for it, or it is gone"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
@@ -159,7 +165,7 @@ def _routes(facts: Facts) -> tuple[frozenset[Route] | None, list[Waiting]]:
             waiting.append(Waiting(prefix, "it is being withdrawn"))
         else:
             wanted.add(route)
-            waiting.append(Waiting(prefix, "kept: the speaker had it, and this journal never asked for it"))
+            waiting.append(Waiting(prefix, ADOPTED if prefix in facts.adopted else FOREIGN))
     return (frozenset(wanted) if facts.announced is not None else None), waiting
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from controller.agent.journal_records import (
     sound_records,
 )
 from controller.agent.policy import FLOOR
+from controller.agent.reconcile import ADOPTED, Facts, reconcile
 from controller.agent.salvage import begun_again, life_of, of_another_site, salvaged
 from controller.agent.site import Site
 from controller.bgp import Prefix, Route
@@ -41,8 +43,9 @@ from controller.snapshots.model import (
     encode_chunk,
     hash_chunk,
 )
+from controller.snapshots.projection import SiteState, project
 from controller.transport.http_server import serve_app
-from controller.transport.messages import BindingItem, BindingSet, Command
+from controller.transport.messages import BindingItem, BindingSet, Command, Waiting
 from tests.agent_site import FakeSpeaker, Kernels, until
 from tests.unit.test_agent_epoch import KEY, agent, deliver, signed, status
 
@@ -205,6 +208,17 @@ def test_what_the_speaker_has_stands_and_machines_keep_what_they_hold_until_all_
             journal.close()
 
     asyncio.run(story())
+
+
+def test_what_was_left_once_stays_when_the_speaker_had_it_after_the_journal_was_lost() -> None:
+    left = project({"acme": chunk(KEPT)}, "s1", 64500)
+    nothing = SiteState(frozenset(), frozenset(), {})
+    has = frozenset({Route(KEPT, US)})
+    facts = Facts(nothing, (left,), has, frozenset(), frozenset(), ())
+    assert reconcile(facts).routes == frozenset(), "its account has left it"
+    kept = reconcile(replace(facts, adopted=frozenset({KEPT})))
+    assert kept.routes == has and kept.waiting == (Waiting(KEPT, ADOPTED),)
+    assert reconcile(replace(facts, adopted=frozenset({KEPT}), taken=frozenset({KEPT}))).routes == frozenset()
 
 
 def test_the_speakers_word_is_awaited_across_a_restart() -> None:
