@@ -19,12 +19,9 @@ from controller.agent.journal_records import Charge, Drained, JournalState
 from controller.agent.policy import AgentPolicy
 from controller.bgp import Prefix, Route
 from controller.safety.budget import Budget, Reading
-from controller.safety.drain import Drain, DrainRefusedError, elsewhere, off, read_drain
+from controller.safety.drain import Drain, DrainRefusedError, elsewhere, longer, off, read_drain
 from controller.snapshots.model import Chunk
 from controller.snapshots.projection import SiteState
-
-PREPENDS = 3
-"""How often a site that is drained by prepending repeats its own AS."""
 
 LANE = "drain"
 
@@ -147,7 +144,8 @@ def taken_off(
     if drain is None:
         return frozenset()
     goes = frozenset(drain.goes)
-    as_ever = {r.prefix for r in announced if drain.strategy == "withdraw" or r != _longer(r)}
+    gently = drain.strategy == "prepend"
+    as_ever = {r.prefix for r in announced if not gently or r.as_path != longer(r.as_path)}
     return off(
         sites,
         goes,
@@ -165,12 +163,6 @@ def with_drain(state: SiteState, drain: Drained | None, taken: Collection[Prefix
     routes = (
         {r for r in state.routes if r.prefix not in taken}
         if drain.strategy == "withdraw"
-        else {_longer(r) if r.prefix in taken else r for r in state.routes}
+        else {Route(r.prefix, longer(r.as_path)) if r.prefix in taken else r for r in state.routes}
     )
     return SiteState(frozenset(routes), state.bindings, state.needs)
-
-
-def _longer(route: Route) -> Route:
-    own = route.as_path[:1]
-    origin = tuple(hop for hop in route.as_path if (hop,) != own)
-    return Route(route.prefix, own * (1 + PREPENDS) + origin)

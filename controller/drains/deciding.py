@@ -28,8 +28,9 @@ from controller.safety.drain import Drain, Strategy
 from controller.safety.drain_plan import Plan, Stay
 from controller.snapshots.model import DamagedChunkError
 
-HOLDS_S = 3600
-"""Seconds within which a drain is to be confirmed, and agents are to have it once it is."""
+CONFIRM_WITHIN_S = 3600
+TAKE_UP_WITHIN_S = 600
+"""Seconds within which agents are to have a drain: what was observed at its confirmation grows old."""
 
 Seen = Mapping[Prefix, frozenset[str]]
 
@@ -71,7 +72,7 @@ def ask(write: Write, fleet: Fleet, body: CreateDrain, seen: Seen) -> tuple[Drai
         capacity_confirmed=body.capacity_confirmed,
         asked_by=write.caller.token_id,
         asked_at=write.now,
-        expires_at=write.now + timedelta(seconds=HOLDS_S),
+        expires_at=write.now + timedelta(seconds=CONFIRM_WITHIN_S),
         lifted_why="",
     )
     found = _planned(write, fleet, row, seen)
@@ -88,6 +89,9 @@ def confirm(write: Write, fleet: Fleet, drain_id: str, seen: Seen) -> DrainRow:
     _may_confirm(write, row)
     found = _planned(write, fleet, row, seen)
     refuse(found)
+    view = fleet.views()[row.site]
+    if not view.reachable:
+        raise Refusal(Kind.DRAIN_REFUSED, f"the agent of {row.site} cannot be told: {view.reason}")
     asked = frozenset(row.goes)
     goes = tuple(c for c in found.goes if c in asked)
     came = [Stay("", c, (), "it came after the drain was asked for") for c in found.goes if c not in asked]
@@ -99,7 +103,7 @@ def confirm(write: Write, fleet: Fleet, drain_id: str, seen: Seen) -> DrainRow:
             before.lifted_why = f"replaced by {row.id}"
     row.goes, row.stays = list(goes), msgspec.to_builtins((*found.stays, *came))
     row.confirmed_by, row.confirmed_at = write.caller.token_id, write.now
-    row.expires_at = write.now + timedelta(seconds=HOLDS_S)
+    row.expires_at = write.now + timedelta(seconds=TAKE_UP_WITHIN_S)
     record = Drain(
         id=row.id,
         site=row.site,

@@ -16,7 +16,7 @@ from controller.safety.drain import Strategy
 from controller.safety.drain_plan import AtSite, Plan, Question, plan
 from controller.safety.policy import Policy
 from controller.snapshots import store as snapshots
-from controller.snapshots.model import ChunkHash
+from controller.snapshots.model import BgpPrefixObject, ChunkHash
 
 
 def foresee(
@@ -48,13 +48,28 @@ def foresee(
 
 
 def at_site(session: Session, site: str, fleet: Sequence[str]) -> list[AtSite]:
-    """Return the BGP prefixes that a site is to announce, of all accounts."""
+    """Return the BGP prefixes that a site is to announce, of all accounts.
+
+    Their sites are those at which they are, and are to stay: a roll-out under way may take them from some.
+    """
     locked = set(session.scalars(select(WithdrawalLockRow.prefix_id)))
     targets = select(SiteTreeRow.account_id, SiteTreeRow.hash).where(SiteTreeRow.site == site)
+    heads = snapshots.head(session)
     found: list[AtSite] = []
     for account_id, hash_ in session.execute(targets):
+        head = heads.get(account_id)
+        to_stay = None
+        if head is not None and head != hash_:
+            to_stay = {b.cidr: _sites(b, fleet) for b in snapshots.chunk(session, head).bgp_prefixes}
         for bgp in snapshots.chunk(session, ChunkHash(hash_)).bgp_prefixes:
-            sites = frozenset(fleet if bgp.sites is None else bgp.sites)
-            if bgp.advertised and site in sites:
+            sites = _sites(bgp, fleet)
+            if site in sites:
+                if to_stay is not None:
+                    sites &= to_stay.get(bgp.cidr, frozenset())
                 found.append(AtSite(account_id, bgp.cidr, sites, bgp.prefix_id in locked))
     return found
+
+
+def _sites(bgp: BgpPrefixObject, fleet: Sequence[str]) -> frozenset[str]:
+    """Return the sites at which a BGP prefix is to be announced."""
+    return frozenset(() if not bgp.advertised else fleet if bgp.sites is None else bgp.sites)

@@ -18,11 +18,12 @@ from controller.addressing.writes import Write, WriterDep
 from controller.drains.bodies import CreateDrain, DrainBody, DrainList, FindingBody, LiftDrain
 from controller.drains.deciding import Fleet, ask, confirm, lift, refuse, the_drain
 from controller.drains.showing import Views, drain_body, unknown_body
+from controller.guard import drains
 from controller.guard.tables import DrainRow
 from controller.rollout.driver import Driver
 from controller.rollout.signals import Look
 
-MOST_SHOWN = 100
+MOST_SHOWN = 20
 
 DrainId = Annotated[str, Path(max_length=32)]
 LimitQuery = Annotated[int, Query(ge=1, le=1000)]
@@ -38,12 +39,13 @@ def build_drain_router(driver: Driver, looker: Look | None) -> APIRouter:
 
     @router.get("", response_model=DrainList)
     def list_drains(caller: CallerDep, context: ContextDep, limit: LimitQuery = MOST_SHOWN) -> Response:
-        """Drains, newest first, and those that sites tell of and this store does not know (operators)."""
+        """Drains, newest first; those that stand, or that sites alone tell of, however old (operators)."""
         caller.require_operator()
         now = datetime.now(UTC)
         with context.store.read() as session:
-            rows = session.scalars(select(DrainRow).order_by(DrainRow.seq.desc()).limit(limit)).all()
-            found = [*_unknown(session, fleet.views()), *(shown(row, now) for row in rows)]
+            newest = select(DrainRow).order_by(DrainRow.seq.desc()).limit(limit)
+            rows = {row.id: row for row in (*session.scalars(newest), *drains.standing(session))}
+            found = [*_unknown(session, fleet.views()), *(shown(row, now) for row in rows.values())]
         return json_response(DrainList(result=found).model_dump())
 
     @router.get("/{drain_id}", response_model=DrainBody)

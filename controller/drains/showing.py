@@ -9,6 +9,7 @@ from controller.addressing.times import rfc3339
 from controller.drains.bodies import DrainBody, KeptBody, State, StayBody
 from controller.guard.tables import DrainRow
 from controller.rollout.site import SiteView
+from controller.safety.drain import longer
 
 Views = Mapping[str, SiteView]
 
@@ -100,9 +101,16 @@ def _state(
     why = "; ".join(f"{s}: {_why(row.id, views[s], problems)}" for s in lacking)
     if view is None:
         return "draining", f"{row.site} is no site of this controller any more"
-    if row.site in lacking or view.status is None or not view.status.settled:
+    if row.site in lacking or view.status is None:
         return "draining", why
-    return "drained", why
+    still = [p for p in view.status.drained if not _is_off(view.status.sent.get(p), row.strategy)]
+    if still:
+        why = f"{row.site} still sends {len(still)} of what it has taken off" + (f"; {why}" if why else "")
+    return ("draining" if still else "drained"), why
+
+
+def _is_off(path: tuple[int, ...] | None, strategy: str) -> bool:
+    return path is None or (strategy == "prepend" and path == longer(path))
 
 
 def _why(id_: str, view: SiteView, problems: Mapping[tuple[str, str], str]) -> str:

@@ -39,6 +39,10 @@ VERBS: Mapping[Strategy, Literal["more-prepend", "withdraw"]] = {
 """What each does to a prefix."""
 
 
+PREPENDS = 3
+"""How often a site that is drained by prepending repeats its own AS."""
+
+
 class DrainRefusedError(HeraldError):
     """This text lets no agent drain anything."""
 
@@ -92,6 +96,12 @@ def read_drain(text: str, public_keys: Iterable[bytes]) -> Drain:
     if record.expires_at.utcoffset() is None or not record.why.strip():
         raise DrainRefusedError("drain refused: it must say until when it may be brought, and why")
     return record
+
+
+def longer(path: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the path that a drain by prepending makes of ``path``, whose first hop is our own AS."""
+    own = path[:1]
+    return own * (1 + PREPENDS) + tuple(hop for hop in path if (hop,) != own)
 
 
 def elsewhere(

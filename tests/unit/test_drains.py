@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
@@ -30,11 +31,16 @@ from controller.rollout.routes import build_router
 from controller.rollout.view import StoreView
 from controller.safety.breaker import Exceeded
 from controller.safety.policy import Guards, Policy
+from controller.snapshots import store as snapshots
+from controller.snapshots.model import ChunkHash, encode_chunk, hash_chunk
+from controller.snapshots.tables import ChunkRow, HeadRow
 from controller.store import Store
+from controller.transport.messages import DrainOrder
 from tests.addressing_api import Api, furnished
 from tests.addressing_api import running_api as serving  # SQLite is enough here, but for one test
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
+from tests.properties.test_drain import record
 
 SITES = ("site1", "site2", "site3", "site4")
 ACME, OTHER = Prefix("192.0.2.0/24"), Prefix("198.18.0.0/24")
@@ -84,7 +90,12 @@ class World:
     drivers: list[Driver]
     tokens: dict[str, str]
     capsys: pytest.CaptureFixture[str]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     over: int = 0
+
+    def at_once(self, call: Callable[..., object], *given: object) -> None:
+        """Make a call where the agents live: whoever polls them hears of it."""
+        self.loop.call_soon_threadsafe(call, *given)
 
     def http(self, who: str) -> httpx.Client:
         return self.api.http(self.tokens[who])
@@ -163,7 +174,7 @@ def living(folder: Path, agents: dict[str, FakeAgent], capsys: pytest.CaptureFix
         )
         made.tokens = {who: api.client().create_token("operator")["token"] for who in ("ann", "bob")}
         made.tokens["first"] = api.token
-        loop, end, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+        loop, end, started = made.loop, asyncio.Event(), threading.Event()
 
         async def live() -> None:
             for agent in agents.values():
@@ -277,6 +288,29 @@ def test_what_is_locked_or_frozen_stays(world: World) -> None:
     assert "nothing that site2 announces may go now" in said
 
 
+def test_what_a_roll_out_under_way_takes_from_other_sites_stays(world: World) -> None:
+    """It is still seen there, and is not to be much longer."""
+    with world.api.store.write() as session:
+        head = session.get_one(HeadRow, "acme")
+        now = snapshots.chunk(session, ChunkHash(head.hash))
+        (bgp,) = now.bgp_prefixes
+        narrow = msgspec.structs.replace(bgp, sites=("site1", "site2"))
+        body = encode_chunk(msgspec.structs.replace(now, bgp_prefixes=(narrow,)))
+        session.add(ChunkRow(hash=hash_chunk(body), body=body))
+        session.flush()
+        head.hash = hash_chunk(body)
+    found = json.loads(world.herald("site", "drain", "site2", "--reason", "x", "--dry-run", "--json"))
+    assert found["goes"] == [] and found["stays"][0]["seen_at"] == ["site1"]
+
+
+def test_a_site_that_cannot_be_told_is_not_drained(world: World) -> None:
+    id_ = world.ask("site2")
+    world.at_once(world.links["site2"].go, False)
+    world.until(lambda: world.drivers[0].sites["site2"].view.reachable is False)
+    assert "cannot be told" in world.herald("site", "confirm-drain", id_, who="bob", code=1)
+    assert world.state(id_) == "asked"
+
+
 def test_one_site_is_drained_at_once_and_never_below_two_others(world: World) -> None:
     world.drain("site2")
     refused = world.herald("site", "drain", "site3", "--reason", "x", "--capacity-confirmed", code=1)
@@ -340,7 +374,7 @@ def test_a_restarted_controller_goes_on_and_a_site_that_was_away_is_told(
 ) -> None:
     with living(tmp_path, agents, capsys) as world:
         begin(world)
-        world.links["site4"].go(False)
+        world.at_once(world.links["site4"].go, False)
         world.until(lambda: world.drivers[0].sites["site4"].view.reachable is False)
         world.eyes.blind = {"site4"}
         id_ = world.drain("site2")
@@ -386,21 +420,14 @@ def test_what_was_asked_for_is_taken_back_and_confirmed_once(world: World) -> No
 def test_a_drain_that_the_store_knows_nothing_of_is_shown_and_left_until_somebody_lifts_it(
     world: World,
 ) -> None:
-    from tests.properties.test_drain import record
-
-    world.agents["site2"].drain(replace_order(record(id="f" * 32, site="site2")))
+    order = DrainOrder("site2", begin=record(id="f" * 32, site="site2"))
+    world.at_once(world.agents["site2"].drain, order)
     world.until(lambda: world.drivers[-1].draining.drained() == {"site2"})
     (shown,) = json.loads(world.herald("site", "drains", "--json"))
     assert (shown["state"], shown["site"]) == ("unknown", "site2")
     assert world.at()["site2"] == []
     world.herald("site", "undrain", "site2", "--reason", "Nobody knows why")
     world.until(lambda: world.at()["site2"] == ON)
-
-
-def replace_order(text: str):
-    from controller.transport.messages import DrainOrder
-
-    return DrainOrder("site2", begin=text)
 
 
 def test_an_open_breaker_holds_no_drain(world: World) -> None:
