@@ -119,7 +119,7 @@ def confirm(confirmation: Confirmation, state: JournalState) -> tuple[Receipt, C
 def enrol_all(
     news: RegistryNews, state: JournalState, asked: Mapping[str, SiteState], around: Surroundings
 ) -> tuple[Receipt, list[Enrolled]]:
-    """Return the receipt of what was revoked, and the records that must be on disk before it is given.
+    """Return the receipt of entries that came alone, and the records that must be on disk before it is given.
 
     ``asked``: what each account's chunk asks of this site. While an entry is not believed the site goes on
     saying that it was not told.
@@ -148,7 +148,7 @@ def enrol_all(
         records.append(Enrolled(account_id, listed))
         if listed.refused:
             whys.append(f"account {account_id}: {listed.refused}")
-    if records and not whys:
+    if records and not whys and news.revocations > state.revocations:
         # With the last, so that a write that was cut short has told nothing.
         records[-1] = msgspec.structs.replace(records[-1], revocations=news.revocations)
     told = [r for r in records if r.revocations or state.listed.get(r.account_id) != r.listed]

@@ -189,7 +189,7 @@ class Site:
         return receipt
 
     def enrol(self, news: RegistryNews) -> Receipt:
-        """Take in what was revoked; ``accepted`` once that is on disk. It withdraws nothing."""
+        """Take in entries of the registry; ``accepted`` once that is on disk. It withdraws nothing."""
         self._heard_at = reading()
         state = self._journal.state
         receipt, records = enrol_all(news, state, self._projections.asked(state), self._around())

@@ -191,22 +191,33 @@ class SiteFollower:
             await self._book.recognise(status)
             status = await self.link.status()  # it may have changed meanwhile
             self._same_site(status.site)
-        await self._tell_what_was_revoked(status)
+        if status.registry == "on" and not status.fault:
+            await self._tell_what_was_revoked(status.revocations)
+            await self._tell_what_is_lacked(status)
         return status
 
-    async def _tell_what_was_revoked(self, status: SiteStatus) -> None:
+    async def _tell_what_was_revoked(self, told: int) -> None:
         """Tell a site that checks the registry what the ledger got since, before it is sent anything else."""
-        told = status.revocations
-        while status.registry == "on" and not status.fault:
-            news = await self._book.revoked(self.site, told)
-            if news is None:
-                return
+        while (news := await self._book.revoked(self.site, told)) is not None:
             receipt = await self.link.enrol(news)
             if receipt.outcome != "accepted":
                 log.warning("site does not take in what was revoked", site=self.site,
                             outcome=receipt.outcome, reason=receipt.reason)  # fmt: skip
                 return  # its status goes on saying so, and it is told again
             told = news.revocations
+
+    async def _tell_what_is_lacked(self, status: SiteStatus) -> None:
+        """Bring the newest entries of accounts of which a site has or believes none, or bars something.
+
+        So whatever was wrong (a key, an approval that came later) goes on by itself once it is mended.
+        """
+        lacking = {c.account_id for c in status.conflicts if c.prefix is None}
+        lacking |= {h.account_id for h in status.held if (h.check, h.verb) == ("registry", "announce")}
+        if lacking:
+            some = random.sample(sorted(lacking), min(len(lacking), COMMANDS_AT_ONCE))
+            entries = dict(await self._book.registry(some))
+            if entries:
+                await self.link.enrol(RegistryNews(self.site, entries, status.revocations, self._book.fence))
 
     def _heard(self, status: SiteStatus) -> None:
         if status.fault:  # what it says it holds is not what it has: it is given nothing

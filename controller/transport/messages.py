@@ -141,9 +141,9 @@ class HealthGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegistryNews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was revoked: the entries, by account, of those that lost something by the ledger's newest lines.
+    """Entries of the registry, by account, that come without a command: what was revoked, what is lacked.
 
-    ``revocations``: the ledger's number up to which these tell of it (SAFETY.md, 8 and 9).
+    ``revocations``: the number of the ledger up to which the site has been told with this (SAFETY.md, 8, 9).
     """
 
     site: str

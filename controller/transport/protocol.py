@@ -53,7 +53,7 @@ class SiteLink(Protocol):
         ...
 
     async def enrol(self, news: RegistryNews) -> Receipt:
-        """Tell what was revoked; ``refused`` when the agent does not believe an entry.
+        """Bring entries of the registry; ``refused`` when the agent does not believe an entry.
 
         The receipt comes after the agent's journal is on disk.
         """

@@ -16,7 +16,7 @@ from controller.rollout.driver import Driver
 from controller.safety.registry import RegistryEntry, read_entry
 from controller.store import Store
 from controller.transport.http import HttpSiteLink
-from controller.transport.messages import Command, Receipt, RegistryNews, SiteStatus
+from controller.transport.messages import Command, Receipt, RegistryConflict, RegistryNews, SiteStatus
 from controller.transport.protocol import SiteLink
 from tests.addressing_api import running_api
 from tests.fake_agent import FakeAgent, MemoryLink
@@ -115,6 +115,7 @@ class Checking(MemoryLink):
         super().__init__(agent)
         self.told: list[RegistryNews | Command] = []
         self.revocations = 0
+        self.conflicts: tuple[RegistryConflict, ...] = (RegistryConflict("acme", None, "it has none"),)
 
     async def enrol(self, news: RegistryNews) -> Receipt:
         self.told.append(news)
@@ -128,7 +129,9 @@ class Checking(MemoryLink):
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         found = await super().status(after, wait)
-        return msgspec.structs.replace(found, registry="on", revocations=self.revocations)
+        return msgspec.structs.replace(
+            found, registry="on", revocations=self.revocations, conflicts=self.conflicts
+        )
 
 
 async def roll_out(store: Store, link: SiteLink, issuer: RegistryIssuer, agent: FakeAgent) -> None:
@@ -145,16 +148,18 @@ async def roll_out(store: Store, link: SiteLink, issuer: RegistryIssuer, agent: 
         await driver.close()
 
 
-def test_a_site_hears_of_revocations_before_anything_else(api, play, issuer, tmp_path: Path) -> None:
+def test_a_site_hears_of_revocations_before_anything_else_and_gets_what_it_lacks(
+    api, play, issuer, tmp_path: Path
+) -> None:
     body = {"kind": "legal_order", "account_id": "acme", "cidr": "198.18.1.0/24", "reason": "court"}
     play.operator.post("/herald/v1/revocations", json=body).raise_for_status()
     link = Checking(FakeAgent("site1", tmp_path / "a.sock"))
     asyncio.run(roll_out(api.store, link, issuer, link.agent))
-    first, *rest = link.told
-    assert isinstance(first, RegistryNews)
+    first, second, *rest = link.told
+    assert isinstance(first, RegistryNews) and isinstance(second, RegistryNews)
     assert read_entry(first.entries["acme"], "acme", (issuer.public_key,)).revoked
-    assert first.revocations == 1
-    assert rest and all(isinstance(one, Command) for one in rest), "once"
+    assert (first.revocations, second.entries.keys()) == (1, {"acme"}), "then what it lacks"
+    assert any(isinstance(one, Command) for one in rest)
 
 
 def test_the_entry_goes_with_the_accounts_commands(api, play, issuer, tmp_path: Path) -> None:
