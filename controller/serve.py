@@ -279,6 +279,7 @@ def _each(*calls: Callable[[], None]) -> Callable[[], None]:
 
 def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     """Return the routes of what stands beside and below the Addressing API."""
+    from controller.addressing.registry_routes import build_registry_router  # noqa: PLC0415
     from controller.drains.routes import build_drain_router  # noqa: PLC0415
     from controller.guard.routers import build_guard_routers  # noqa: PLC0415
     from controller.rollbacks import pin_routes  # noqa: PLC0415
@@ -294,7 +295,8 @@ def _routers(driver: Driver, looker: Looker | None) -> list[APIRouter]:
     metrics = build_metrics_router(Metrics(driver, looker))
     guards = build_guard_routers(lambda: driver.guard.policy, driver.breaker.moved)
     drains = build_drain_router(driver, looker)
-    return [*built, metrics, *guards, drains, rollback_routes.router, pin_routes.router]
+    registry = [] if driver.registry is None else [build_registry_router(driver.registry)]
+    return [*built, metrics, *guards, drains, *registry, rollback_routes.router, pin_routes.router]
 
 
 async def _lead(store: Store, told: Told, driver: Driver) -> Leading:

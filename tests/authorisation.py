@@ -187,6 +187,8 @@ ROUTES: dict[str, Row] = {
     f"GET {HOOK}/deliveries": Row("account", answer=404),
     f"POST {HOOK}/deliveries/{{delivery_id}}/redeliver": Row("account", answer=404),
     f"GET {HERALD}/intents/keys": Row("anybody"),
+    f"GET {HERALD}/registry/keys": Row("anybody"),
+    f"GET {ACCOUNT}/registry": Row("account"),
     f"GET {HERALD}/intent_requests": Row("operators"),
     f"POST {HERALD}/intent_requests": Row(
         "operators",

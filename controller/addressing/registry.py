@@ -67,6 +67,12 @@ class RegistryIssuer:
             for account_id, entry in entries.items()
         }
 
+    def look(self, account_id: str) -> tuple[RegistryEntry, int | None]:
+        """Return the account's entry as of now, and its serial; None while it was not issued so. Blocks."""
+        with self._store.read() as session:
+            entries = compose_all(session, [account_id])
+            return entries[account_id], _serials(session, entries).get(account_id)
+
     def revoked(self, after: int, now: datetime) -> tuple[dict[str, str], int] | None:
         """Return the entries of accounts that lost something after that number of the ledger; blocks.
 

@@ -71,6 +71,7 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
+        self.registry = registry
         self.guard = guard or Guard(policy)
         self.policy = policy or self.guard.policy
         self._clock = clock

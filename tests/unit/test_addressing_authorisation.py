@@ -14,6 +14,8 @@ from fastapi import APIRouter
 from controller.addressing.auth import issue_token
 from controller.addressing.permissions import OF_METHOD, OPEN, Scopes
 from controller.addressing.rates import Rate, Rates
+from controller.addressing.registry import RegistryIssuer
+from controller.addressing.registry_routes import build_registry_router
 from controller.addressing.strict import declared_routes
 from controller.addressing.tokens import resources_of
 from controller.drains.routes import build_drain_router
@@ -79,6 +81,7 @@ def own_routers(store: Store) -> list[APIRouter]:
         build_store_router(driver),
         build_snapshot_router(driver),
         build_drain_router(driver, None),
+        build_registry_router(RegistryIssuer(store, b"r" * 32)),
         rollback_routes.router,
         pin_routes.router,
         build_metrics_router(Metrics(driver)),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from fastapi import APIRouter
 
 from controller.addressing.registry import RegistryIssuer, RegistryKeyError, open_registry
+from controller.addressing.registry_routes import build_registry_router
 from controller.addressing.registry_tables import RegistryEntryRow
 from controller.rollout.driver import Driver
 from controller.safety.registry import RegistryEntry, read_entry
@@ -22,6 +25,7 @@ from tests.addressing_api import running_api
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 from tests.removal import admit, cast
+from tests.unit.test_cli import speaker
 
 CIDR, OTHER = "198.18.0.0/22", "198.18.8.0/24"
 NOW = datetime.now(UTC)
@@ -29,7 +33,10 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def api(tmp_path: Path):
-    with running_api(tmp_path) as running:
+    def over(store: Store) -> list[APIRouter]:
+        return [build_registry_router(open_registry(store, tmp_path / "registry.key"))]
+
+    with running_api(tmp_path, routers_over=over) as running:
         yield running
 
 
@@ -37,6 +44,11 @@ def api(tmp_path: Path):
 def play(api):
     with cast(api, CIDR) as made:
         yield made
+
+
+@pytest.fixture
+def herald(api, monkeypatch, tmp_path, capsys):
+    return speaker(api, monkeypatch, tmp_path, capsys)
 
 
 @pytest.fixture
@@ -61,7 +73,6 @@ def test_an_approved_prefix_makes_an_entry_and_an_onboarded_one_does_not(api, pl
     play.another("198.18.9.0/24")
     assert listed(issued(issuer)) == [CIDR, "198.18.9.0/24"]
     assert listed(issued(issuer, "globex")) == []
-
     # Serials rise with changes, and with nothing else.
     first = issued(issuer)
     assert issued(issuer, now=NOW + timedelta(hours=1)).serial == first.serial
@@ -86,7 +97,7 @@ def test_a_transfer_moves_the_entry(api, play, issuer) -> None:
     assert taken.revoked == ()
 
 
-def test_a_legal_order_narrows_it_and_a_deletion_does_not(play, issuer) -> None:
+def test_a_legal_order_narrows_it_and_a_deletion_does_not(api, play, issuer, herald) -> None:
     body = {"kind": "legal_order", "account_id": "acme", "cidr": "198.18.1.0/24", "reason": "court"}
     play.operator.post("/herald/v1/revocations", json=body).raise_for_status()
     entry = issued(issuer)
@@ -94,6 +105,15 @@ def test_a_legal_order_narrows_it_and_a_deletion_does_not(play, issuer) -> None:
     assert [(r.cidr, r.why) for r in entry.revoked] == [
         ("198.18.1.0/24", "legal_order, entry 1 of the ledger")
     ]
+
+    shown = herald("registry", "show", "--account", "acme")[0]
+    assert shown["serial"] == entry.serial
+    assert shown["registered"] == [{"cidr": CIDR, "longest": 24, "origins": [None]}]
+    assert [r["cidr"] for r in shown["revoked"]] == ["198.18.1.0/24"]
+    (key,) = herald("registry", "keys")[0]
+    assert base64.b64decode(key["public_key"]) == issuer.public_key
+    assert play.globex.get("/herald/v1/accounts/acme/registry").status_code in (403, 404)
+    assert play.globex.get("/herald/v1/accounts/globex/registry").json()["registered"] == []
 
     play.ask_deletion()
     play.delete(play.prefix).raise_for_status()

@@ -19,6 +19,7 @@ GROUPS = (
     ("migrations", "Moving many prefixes away: list, show, add, confirm, withdraw, cancel."),
     ("intents", "Intents of two operators: list, show, add, confirm, keys."),
     ("tasks", "What Herald does by itself: list, show, run, runs, approve, stop, start."),
+    ("registry", "What an account may announce at all, as sites check it: show, keys."),
     ("revocations", "The ledger of what no rollback brings back: list, add."),
     ("accounts", "Customers' accounts."),
     ("services", "Services that may be bound to prefixes."),
