@@ -20,7 +20,10 @@ def standing(session: Session) -> list[DrainRow]:
 
 def values(rows: Iterable[DrainRow]) -> dict[str, Standing]:
     """Return standing drains by site."""
-    return {row.site: Standing(row.id, row.site, row.text or "") for row in rows}
+    return {
+        row.site: Standing(row.id, row.site, row.text or "", frozenset(stay["cidr"] for stay in row.stays))
+        for row in rows
+    }
 
 
 def lifted(session: Session, ids: Collection[str]) -> set[str]:

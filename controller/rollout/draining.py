@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 import structlog
 
+from controller.bgp import Prefix
 from controller.guard import drains
 from controller.rollout.drain_orders import Tell, next_tellings
 from controller.rollout.site import SiteFollower
@@ -56,6 +57,21 @@ class Draining:
         """Return the sites that are, or are to be, out of use; one that is away still is what it was."""
         told = [f.view.status.drains for f in self._sites.values() if f.view.status is not None]
         return frozenset(self.standing).union(*told)
+
+    def hides(self, site: str, prefixes: Collection[Prefix], *, subtractive: bool) -> bool:
+        """Tell whether nobody is to look for a change of ``prefixes`` at a site, since it is drained.
+
+        What only adds shows there where all of them stay; what takes something away is looked at where any
+        of them does. A change of bindings alone never shows: all else there comes and goes with the drain.
+        """
+        if site not in self.drained():
+            return False
+        drain, follower = self.standing.get(site), self._sites.get(site)
+        stays = set() if drain is None else set(drain.stays)
+        if follower is not None and follower.view.status is not None:
+            stays |= {kept.prefix for kept in follower.view.status.kept}
+        shows = not stays.isdisjoint(prefixes) if subtractive else stays.issuperset(prefixes)
+        return not (prefixes and shows)
 
     def known_at(self) -> dict[str, dict[str, str]]:
         """Return the drains that each site which answers knows of, by the site that is drained."""

@@ -89,7 +89,7 @@ class Driver:
             self._followed.all,
             stepper.step,
             self.terms,
-            self.draining.drained,
+            self.draining.hides,
         )
         self.breaker = BreakerWatch(store, self.policy, self.breaker_opened, self.breaker_closed)
         self._book = SiteBook(store, fleet, self._followed, tell=self._listeners.tell, registry=registry)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 
+from controller.bgp import Prefix
 from controller.errors import HeraldError
 from controller.rollout.course import Rollout
 from controller.rollout.crash_points import crash_point
@@ -29,11 +30,23 @@ DRAINED = "it is drained: what is changed does not show there"
 log = structlog.get_logger()
 
 
+class Hides(Protocol):
+    """Says whether a change of some prefixes does not show at a site, since that is drained."""
+
+    def __call__(self, site: str, prefixes: Collection[Prefix], *, subtractive: bool) -> bool:
+        """Tell whether nobody is to look there."""
+        ...
+
+
+def shows_all(site: str, prefixes: Collection[Prefix], *, subtractive: bool) -> bool:
+    """Tell of no site that anything is hidden there: none is drained."""
+    return False
+
+
 class Looker:
     """The questions that are open. ``step`` gives an event to a roll-out; ``terms``: as they are now.
 
-    ``drained``: sites that are out of use. They get what others get and show none of it, so they are neither
-    canaries nor control, and nobody looks for the change there.
+    A site that ``hides`` the change gets what others get, and is neither canary nor control.
     """
 
     def __init__(
@@ -42,13 +55,13 @@ class Looker:
         followed: Callable[[], Iterable[Tracked]],
         step: Callable[[Tracked, Event], None],
         terms: Callable[[], Terms],
-        drained: Callable[[], Collection[str]] = frozenset,
+        hides: Hides = shows_all,
     ) -> None:
         self._gatekeeper = gatekeeper
         self._followed = followed
         self._step = step
         self._terms = terms
-        self._drained = drained
+        self._hides = hides
         self._wake = asyncio.Event()
         self._asking: set[str] = set()
 
@@ -107,7 +120,7 @@ class Looker:
             rollout = tracked.rollout
             new = {}
             for site in _wave(rollout):
-                if site in self._drained() and site not in unfit:
+                if site not in unfit and self._hidden(tracked, site):
                     new[site] = DRAINED
                 elif site not in unfit:
                     answer = await self._ask(tracked, (site,), before=True)
@@ -137,16 +150,17 @@ class Looker:
             self._step(tracked, Replanned(plan.waves, plan.control))
 
     async def _ask(self, tracked: Tracked, sites: tuple[str, ...], *, before: bool) -> GateAnswer:
-        rollout, drained = tracked.rollout, self._drained()
-        if sites and drained and set(sites) <= set(drained):
+        rollout = tracked.rollout
+        hidden = {s for s in (*sites, *rollout.course.control) if self._hidden(tracked, s)}
+        if sites and hidden.issuperset(sites):
             return GateAnswer("pass", f"{', '.join(sites)}: {DRAINED}")
         question = GateQuestion(
             rollout_id=rollout.id,
             account_id=rollout.account_id,
             wave=rollout.wave,
-            changed=tuple(s for s in sites if s not in drained),
+            changed=tuple(s for s in sites if s not in hidden),
             unchanged=tuple(
-                s for s in rollout.course.control if rollout.sites[s].wave > rollout.wave and s not in drained
+                s for s in rollout.course.control if rollout.sites[s].wave > rollout.wave and s not in hidden
             ),
             footprint=tracked.footprint,
             subtractive=rollout.course.subtractive,
@@ -157,6 +171,10 @@ class Looker:
             return await asked(question)
         except HeraldError as error:
             return GateAnswer("error", str(error))
+
+    def _hidden(self, tracked: Tracked, site: str) -> bool:
+        prefixes = [prefix for prefix, _ in tracked.footprint.bgp]
+        return self._hides(site, prefixes, subtractive=tracked.rollout.course.subtractive)
 
 
 def _wave(rollout: Rollout) -> tuple[str, ...]:

@@ -70,11 +70,12 @@ class Drain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A drain that agents are to have: its id, its site and its signed text."""
+    """A drain that agents are to have: its id, site and signed text; ``stays``: what it leaves alone."""
 
     id: str
     site: str
     text: str
+    stays: frozenset[Prefix] = frozenset()
 
 
 def sign_drain(record: Drain, private_key: bytes) -> str:

@@ -355,6 +355,22 @@ def test_gates_do_not_look_at_a_drained_site(world: World) -> None:
     assert looked and "site2" not in looked
 
 
+def test_gates_look_at_a_drained_site_where_what_is_changed_stays(world: World) -> None:
+    world.onboard("globex", OTHER)
+    (prefix,) = world.api.client().prefixes("acme")
+    (bgp,) = world.api.client().bgp_prefixes("acme", prefix["id"])
+    owner = world.api.client(world.tokens["owner"])
+    owner.edit_bgp_prefix("acme", prefix["id"], bgp["id"], {"asn_prepend_count": 1})
+    world.roll_out()
+    lock = f"/herald/v1/accounts/acme/prefixes/{prefix['id']}/withdrawal_lock"
+    assert world.http("owner").put(lock, json={"public_key": None}).status_code == 200
+    world.drain("site2")
+    world.gates.asked.clear()
+    world.api.client().edit_bgp_prefix("acme", prefix["id"], bgp["id"], {"asn_prepend_count": 0})
+    world.roll_out()
+    assert {s for q in world.gates.asked for s in q.changed} == set(SITES)
+
+
 def test_nobody_takes_the_last_site_in_use_while_another_is_drained(world: World) -> None:
     """A site that is drained counts for no site of a prefix (guards.md, 4)."""
     world.drain("site2")
