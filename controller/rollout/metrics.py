@@ -148,13 +148,20 @@ class Metrics:
             "Prefixes that a site has withdrawn because its machines report their bindings absent.",
             labels=["site"],
         )
+        drained = GaugeMetricFamily(
+            "herald_drained_prefixes",
+            "Prefixes that a site is to announce and does not, or by a longer path, since it is drained.",
+            labels=["site"],
+        )
         for site, follower in sorted(self._driver.sites.items()):
             status = follower.view.status
             if follower.view.reachable and status is not None:
+                drained.add_metric([site], len(status.drained))
                 degraded.add_metric([site], len(degraded_at(status)))
                 out.add_metric([site], sum(wish.check == "out" for wish in status.health))
         yield degraded
         yield out
+        yield drained
 
     def _observed(self, looker: Look) -> Iterator[Metric]:
         now = time.monotonic()

@@ -26,6 +26,7 @@ from controller.guard.signals import SignalledBreaker
 from controller.observe.evidence import Kind, Moment, Sight
 from controller.rollout.driver import Driver
 from controller.rollout.gatekeeper import GateAnswer, GateQuestion
+from controller.rollout.metrics import Metrics
 from controller.rollout.rollout_routes import build_rollout_router
 from controller.rollout.routes import build_router
 from controller.rollout.view import StoreView
@@ -236,6 +237,7 @@ def test_two_operators_drain_a_site_and_one_brings_it_back(world: World) -> None
     world.until(lambda: world.state(id_) == "drained")
     assert world.at() == {"site1": ON, "site2": [], "site3": ON, "site4": ON}
     assert {site: dict(a.accounts) for site, a in world.agents.items()} == chunks
+    assert b'herald_drained_prefixes{site="site2"} 1.0' in Metrics(world.drivers[0]).text()
     told = [site for site, a in world.agents.items() for o in a.orders if o.begin]
     assert sorted(told) == list(SITES), "each is told once"
     listed = world.herald("site", "drains")

@@ -134,7 +134,8 @@ def _drains(fleet: Fleet, chance: random.Random, rates: Rates, days: int) -> Ite
     for site in fleet.sites:
         for _ in range(_some(chance, rates.drains * days / YEAR_DAYS)):
             at = _working_time(chance, days)
-            # One change-set an account, as the drain's driver makes them; a sample keeps the year short.
+            # As change-sets of the lane, one an account: harder on the guards than the overlay of a drain.
+            # A sample keeps the year short.
             for account in chance.sample(list(fleet.accounts), min(8, len(fleet.accounts))):
                 some = fleet.accounts[account]
                 common = ("drain", account, f"operator:noc{chance.randrange(4)}")
