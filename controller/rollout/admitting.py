@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 from controller.guard.admission import Guard
@@ -64,6 +64,8 @@ class Admitter:
             admitted = await asyncio.to_thread(self._admit)
             if admitted:
                 crash_point("admission-written")
+            for stage in _stages(admitted):
+                crash_point(f"{stage}-written")
             for admission in admitted:
                 self._admitted(admission)
         self._wake_after_grace()
@@ -92,6 +94,8 @@ class Admitter:
                 )
                 if admitted:
                     crash_point("admission-unwritten")
+                for stage in _stages(admitted):
+                    crash_point(f"{stage}-unwritten")
         except BaseException:
             self._guard.forget()  # what it counted is undone
             raise
@@ -108,6 +112,10 @@ class Admitter:
                 return None
             whys.append(f"{follower.site}: {move.reason}")
         return "; ".join(whys) or None
+
+
+def _stages(admitted: Iterable[Admission]) -> Iterator[str]:
+    return (stage for a in admitted if a.begun is not None for stage in a.begun.stages)
 
 
 _ANY = ChunkHash("")

@@ -38,12 +38,14 @@ from controller.snapshots.tables import ChunkRow
 class Begun:
     """A roll-out that has begun. ``targets``: by site, what it is to have now.
 
-    ``names``: chunks that have become others, at sites and in staged roll-outs of the account.
+    ``names``: chunks that have become others, at sites and in staged roll-outs of the account. ``stages``: of
+    a rollback or a delete, as ``crash_points`` calls them.
     """
 
     tracked: Tracked
     targets: Mapping[str, ChunkHash]
     names: Mapping[ChunkHash | None, ChunkHash]
+    stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,16 @@ def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> B
     for site, hash_ in targets.items():
         session.merge(SiteTreeRow(site=site, account_id=account, hash=hash_, rollout_id=rollout.id))
     outbox.move(session, change_set.id, change_set_state(rollout), rollout.reason)
+    stages = {
+        "rollback-half": change_set.lane == pins.LANE and change_set.after is None,
+        "delete": second is not None,
+        "removal": change_set.after is not None,
+    }
     return Begun(
-        Tracked(row.seq, rollout, footprint(head, found.chunk), now, change_set.actor), targets, names
+        Tracked(row.seq, rollout, footprint(head, found.chunk), now, change_set.actor),
+        targets,
+        names,
+        tuple(stage for stage, holds in stages.items() if holds),
     )
 
 
