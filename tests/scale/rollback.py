@@ -1,9 +1,14 @@
-"""``scripts/bench rollback``: from the call to the agents' receipts, for many accounts at once.
+"""``scripts/bench rollback``: many accounts back by one call, on fake sites or on real ones.
 
 As on 2026-02-20: of 6,500 BGP prefixes 1,100 are withdrawn, and 300 of these stripped of their bindings and
-deleted; then one call brings all back. Sites are agents in this process that answer and do nothing else, so
-that what is measured is the controller: plan, transaction, admission, delivery. ``cpu_s`` is the time of this
-process, for a machine that has other work.
+deleted; then one call brings all back.
+
+``--sites fake`` (a minute): sites are agents in this process that answer and do nothing else, so that what is
+measured is the controller: plan, transaction, admission, delivery. ``cpu_s`` is the time of this process, for
+a machine that has other work.
+
+``--sites real`` (minutes a run): agents, machines and daemons of each speaker, until the last peer has the
+last route, against the same speakers driven by bare scripts (:mod:`labs.benchmarks.rollback`).
 """
 
 from __future__ import annotations
@@ -46,6 +51,7 @@ from tests.fake_agent import FakeAgent, MemoryLink
 from tests.scale.dataset import BEGAN
 
 DEADLINE_S = 600.0
+SITES = 6
 
 
 class QuickAgent(FakeAgent):
@@ -139,15 +145,29 @@ class Bench:
 def main(argv: list[str]) -> None:
     """Measure and print."""
     told = _told(argv)
+    if told.sites == "real":
+        _on_real_sites(told)
+        return
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), told)
     print(json.dumps(result, indent=2))
 
 
+def _on_real_sites(told: argparse.Namespace) -> None:
+    from labs.benchmarks.rollback import measure_all
+    from labs.benchmarks.showing import Showing
+
+    showing = Showing(to_json=told.json)
+    with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
+        found = measure_all(Path(folder), told.runs)
+    showing.add(found, "Rolling back, from the call to the last peer's RIB")
+    showing.end()
+
+
 def measure(folder: Path, told: argparse.Namespace) -> dict[str, object]:
     """Return the times of one run, in seconds."""
-    agents = [QuickAgent(f"site{n}", folder / f"{n}.sock") for n in range(told.sites)]
+    agents = [QuickAgent(f"site{n}", folder / f"{n}.sock") for n in range(SITES)]
     made: list[Driver] = []
 
     def routers(store: Store) -> list[APIRouter]:
@@ -191,7 +211,7 @@ def measure(folder: Path, told: argparse.Namespace) -> dict[str, object]:
     ordered = sorted(receipts)
     return {
         "accounts": told.accounts, "prefixes": told.prefixes, "withdrawn": told.withdrawn,
-        "stripped": told.stripped, "sites": told.sites, "accounts_back": len(back),
+        "stripped": told.stripped, "sites": SITES, "accounts_back": len(back),
         "announced_at_a_site": restored, "dry_run_s": round(planned, 3), "post_s": round(posted, 3),
         "first_receipt_s": round(ordered[0], 3), "median_receipt_s": round(ordered[len(ordered) // 2], 3),
         "toggle_idle_s": round(idle, 3), "toggle_next_door_s": round(toggled, 3),
@@ -231,11 +251,17 @@ def _await(done) -> None:  # type: ignore[no-untyped-def]
 
 def _told(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench rollback", description=__doc__.splitlines()[0])
-    parser.add_argument("--accounts", type=int, default=300)
-    parser.add_argument("--prefixes", type=int, default=6500)
-    parser.add_argument("--withdrawn", type=int, default=1100)
-    parser.add_argument("--stripped", type=int, default=300)
-    parser.add_argument("--sites", type=int, default=6)
+    parser.add_argument(
+        "--sites", choices=("fake", "real"), default="fake", help="fake: the controller alone; real: daemons"
+    )
+    fake = parser.add_argument_group("fake sites")
+    fake.add_argument("--accounts", type=int, default=300)
+    fake.add_argument("--prefixes", type=int, default=6500)
+    fake.add_argument("--withdrawn", type=int, default=1100)
+    fake.add_argument("--stripped", type=int, default=300)
+    real = parser.add_argument_group("real sites")
+    real.add_argument("--runs", type=int, default=5, help="samples of each speaker (default 5)")
+    real.add_argument("--json", action="store_true", help="raw samples (seconds) and ratios as JSON")
     return parser.parse_args(argv)
 
 

@@ -25,7 +25,7 @@ from controller.observe.probes import links
 from controller.observe.readers.errors import ReaderError, ReaderGarbledError, ReaderUnreachableError
 from controller.observe.readers.session import Session
 from controller.observe.rib import RibRow
-from controller.rollout import records
+from controller.rollout import admission, records
 from controller.rollout.baselines import Baselines
 from controller.rollout.delivery import Footprint
 from controller.rollout.gatekeeper import GateQuestion
@@ -214,7 +214,7 @@ def onboard(
     with store.write() as session:
         outbox.append(session, made)
     with store.write() as session:
-        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0, unguarded())
+        admission.admit_next(session, ("site1", "site2"), lambda _: None, 0.0, unguarded())
 
 
 @pytest.mark.stores
@@ -259,7 +259,7 @@ def test_a_withdrawal_is_unasked_without_an_intent_or_a_persons_decision(tmp_pat
                         reason="held", since=now, decided="deploy", decided_by="operator:o", decided_at=now)
             )  # fmt: skip
     with store.write() as session:
-        records.admit_next(session, ("site1", "site2"), lambda _: None, 0.0, unguarded())
+        admission.admit_next(session, ("site1", "site2"), lambda _: None, 0.0, unguarded())
         rollout = session.scalars(select(RolloutRow).order_by(RolloutRow.seq.desc())).first()
     assert rollout is not None and rollout.change_set_id == "cs2"
     asked = GateQuestion(rollout.id, "acme", 0, ("site1",), (), Footprint(((MINE, None),), False), True, 0.0)
@@ -352,8 +352,9 @@ def test_routers_of_others_tell_what_comes_from_elsewhere(tmp_path: Path) -> Non
         ]
 
     looker = Looker(path, read_rib=rib)
-    assert looker.held_elsewhere([MINE]) == (
-        Held("t1", frozenset({64500}), {MINE: ((64500,), (3000, 65001))}),
+    paths = {MINE: ((64500,), (3000, 65001))}
+    assert looker.held_elsewhere([MINE]) == tuple(
+        Held(name, frozenset({64500}), paths) for name in ("t1", "vantage")
     )
     assert Looker(tmp_path / "none.json").held_elsewhere([MINE]) == ()
 
