@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from controller.exports.choice import LEFT_OUT, exported_tables, left_out_tables
 from controller.exports.errors import BadLineError, ExportError, NotEmptyError
 from controller.exports.lines import FORMAT, LONGEST_LINE, Line, decode, row_of
-from controller.rollout import records
+from controller.rollout import admission
 from controller.snapshots import outbox
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Change, ChangeSet, Chunk, SnapshotError, encode_chunk, hash_chunk
@@ -256,7 +256,7 @@ class _Import:
         )
         outbox.append(self.session, change_set)
         try:
-            (admitted,) = records.admit_next(self.session, (), lambda _: None, time.monotonic())
+            (admitted,) = admission.admit_next(self.session, (), lambda _: None, time.monotonic())
         except SnapshotError as error:
             raise BadLineError(number, str(error), "operational.chunk") from error
         if admitted.tracked is None:

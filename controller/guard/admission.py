@@ -80,6 +80,8 @@ class Judged:
     compiled: Compiled
     context: Context
     verdict: Verdict
+    first: bool = False
+    """Whether it was never judged before."""
 
     @property
     def change_set(self) -> ChangeSet:
@@ -138,14 +140,16 @@ class Guard:
         sites: Sequence[str],
         *,
         shrunk: str = "",
+        first: bool = False,
     ) -> Judged | Kept:
         """Return what is to become of a queued change-set; whatever keeps it back is written down.
 
         ``shrunk``: why the store that it was compiled from is not to be believed, or empty.
+        ``first``: it is known that this change-set was never judged before (:func:`holds.judged_before`).
 
         Raises :class:`~controller.snapshots.model.SnapshotError` when it does not fit.
         """
-        left = holds.less_overtaken(session, row, change_set)
+        left = change_set if first else holds.less_overtaken(session, row, change_set)
         if change_set.changes and not left.changes:
             why = "later change-sets of the account have overtaken all of it: nothing was done"
             holds.fail(session, row.id, why)
@@ -158,9 +162,10 @@ class Guard:
             if ahead:
                 return Kept(holds.wait_behind(session, row, ahead[-1]))
         everywhere = drains.without_drained(session, _announced(found.old, frozenset(sites)))
-        context = replace(self._context(session, found, now), announced=everywhere, shrunk=shrunk)
+        context = self._context(session, found, now, first=first)
+        context = replace(context, announced=everywhere, shrunk=shrunk)
         verdict = _with_remedies(assess(found.effects, context), found)
-        judged = Judged(found, context, verdict)
+        judged = Judged(found, context, verdict, first)
         if verdict.decision == "hold":
             self._settle(session, judged)
             holds.hold(session, row, _held(found, now), verdict, now)
@@ -172,9 +177,9 @@ class Guard:
         self._settle(session, judged)
         holds.let_go(session, [judged.change_set.id])
 
-    def _context(self, session: Session, found: Compiled, now: datetime) -> Context:
+    def _context(self, session: Session, found: Compiled, now: datetime, *, first: bool) -> Context:
         change_set = found.change_set
-        released = holds.to_be_deployed(session, change_set.id)
+        released = None if first else holds.to_be_deployed(session, change_set.id)
         return Context(
             policy=self.policy,
             actor=change_set.actor,
@@ -196,7 +201,7 @@ class Guard:
         """Record the assessment, count what it takes away, and open the breaker where the verdict says so."""
         found, context, verdict = judged.compiled, judged.context, judged.verdict
         now, id_ = freezes.moment(context.now), found.change_set.id
-        self._record(session, found, verdict, now)
+        self._record(session, judged, now)
         if found.losses:
             self._ledger.record(session, id_, entries(found.effects, context, verdict))
             self._ledger.prune(session, now)
@@ -205,22 +210,23 @@ class Guard:
         for event in events(found.effects, context, verdict, id_):
             state = scopes.happened(moment, state, event)
 
-    def _record(self, session: Session, found: Compiled, verdict: Verdict, now: datetime) -> None:
-        change_set = found.change_set
-        session.merge(
-            AssessmentRow(
-                change_set_id=change_set.id,
-                account_id=change_set.account_id,
-                actor=change_set.actor[:100],
-                reason=change_set.reason[:500],
-                decision=verdict.decision,
-                lane=verdict.lane,
-                verdict=msgspec.json.encode(verdict),
-                intents=[_shown(i) for i in found.intents],
-                at=now,
-            )
+    def _record(self, session: Session, judged: Judged, now: datetime) -> None:
+        change_set, verdict = judged.change_set, judged.verdict
+        row = AssessmentRow(
+            change_set_id=change_set.id,
+            account_id=change_set.account_id,
+            actor=change_set.actor[:100],
+            reason=change_set.reason[:500],
+            decision=verdict.decision,
+            lane=verdict.lane,
+            verdict=msgspec.json.encode(verdict),
+            intents=[_shown(i) for i in judged.compiled.intents],
+            at=now,
         )
-        session.flush()
+        if judged.first:
+            session.add(row)
+        else:
+            session.merge(row)
 
 
 def compiled(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from controller.bgp import Prefix
 from controller.guard.tables import DrainRow
 from controller.safety.drain import Standing
+from controller.store.once import once
 
 
 def standing(session: Session) -> list[DrainRow]:
@@ -40,7 +41,7 @@ def without_drained(
     A site that is drained by prepending counts as one that is drained: it is there to be used last.
     """
     gone: dict[Prefix, set[str]] = {}
-    for row in standing(session):
+    for row in once(session, DrainRow, "standing", lambda: standing(session)):
         for cidr in row.goes:
             gone.setdefault(Prefix(cidr), set()).add(row.site)
     return {cidr: frozenset(sites) - gone.get(cidr, set()) for cidr, sites in announced.items()}

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from controller.guard.tables import FreezeRow
 from controller.safety.freeze import Freeze, FreezeKind
+from controller.store.once import once
 
 
 def standing(session: Session, now: datetime) -> list[FreezeRow]:
@@ -24,7 +25,10 @@ def standing(session: Session, now: datetime) -> list[FreezeRow]:
 
 def values(session: Session, now: datetime) -> tuple[Freeze, ...]:
     """Return the freezes that hold at ``now`` as values."""
-    return tuple(value(row) for row in standing(session, now))
+    rows = select(FreezeRow).where(FreezeRow.lifted_at.is_(None))
+    ordered = rows.order_by(FreezeRow.created_at, FreezeRow.id)
+    unlifted = once(session, FreezeRow, "unlifted", lambda: list(session.scalars(ordered)))
+    return tuple(value(row) for row in unlifted if row.ends_at is None or row.ends_at > now)
 
 
 def value(row: FreezeRow) -> Freeze:

@@ -7,19 +7,22 @@ since: of an object, the later word counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from controller.guard.tables import HoldRow, WaitRow
+from controller.guard.tables import AssessmentRow, HoldRow, WaitRow
 from controller.safety.breaker import Held
 from controller.safety.verdict import Verdict
 from controller.snapshots import outbox
 from controller.snapshots.model import Change, ChangeSet, ObjectKind
+from controller.snapshots.outbox import InLine
 from controller.snapshots.tables import ChangeSetRow, SnapshotRow
+from controller.store.many import those
+from controller.store.once import once
 
 REASON_LENGTH = 2000
 
@@ -42,9 +45,18 @@ def objects_of(change_set: ChangeSet) -> frozenset[ObjectName]:
     return frozenset(name for change in change_set.changes if (name := named(change)) is not None)
 
 
-def waiting(session: Session, limit: int) -> list[ChangeSetRow]:
+def waiting(session: Session, limit: int) -> list[InLine]:
     """Return the oldest queued change-sets that wait behind nothing, at most ``limit``."""
-    return outbox.queued(session, limit, besides=select(WaitRow.change_set_id).where(WaitRow.behind != ""))
+    return outbox.line(session, limit, besides=select(WaitRow.change_set_id).where(WaitRow.behind != ""))
+
+
+def judged_before(session: Session, ids: Collection[str]) -> set[str]:
+    """Return those of these change-sets that were held, waited behind what was, or have an assessment."""
+    return {
+        id_
+        for column in (HoldRow.change_set_id, WaitRow.change_set_id, AssessmentRow.change_set_id)
+        for id_ in those(session, select(column), column, ids)
+    }
 
 
 def hold(session: Session, row: ChangeSetRow, held: Held, verdict: Verdict, now: datetime) -> None:
@@ -185,6 +197,9 @@ def fail(session: Session, id_: str, why: str) -> None:
 
 def let_go(session: Session, ids: Sequence[str]) -> None:
     """Let what waits behind these change-sets be looked at again."""
+    any_behind = select(WaitRow.change_set_id).where(WaitRow.behind != "").limit(1)
+    if once(session, WaitRow, "any behind", lambda: session.scalar(any_behind)) is None:
+        return
     for row in session.scalars(select(WaitRow).where(WaitRow.behind.in_(ids))).all():
         outbox.move(session, row.change_set_id, "queued", "")
         row.behind = ""

@@ -1,18 +1,18 @@
-"""Admits the change-sets that wait, in order, whenever one may go (``records`` and the guard judge)."""
+"""Admits the change-sets that wait, in order, whenever one may go (``admission`` and the guard judge)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import NoReturn
 
 from controller.guard.admission import Guard
-from controller.rollout import records
+from controller.rollout.admission import Admission, admit_next, has_queued
 from controller.rollout.crash_points import crash_point
 from controller.rollout.delivery import Unknown, next_move
 from controller.rollout.fleet import Fleet
-from controller.rollout.records import Admission
 from controller.rollout.tracked import Terms
+from controller.rollout.waiting_line import Round
 from controller.snapshots.model import ChunkHash
 from controller.store import Store
 
@@ -56,16 +56,15 @@ class Admitter:
         while True:
             await self._queue_grew.wait()
             self._queue_grew.clear()
-            while await self._admit_some():
+            this_round = Round()
+            while await self._admit_some(this_round):
                 pass
 
-    async def _admit_some(self) -> bool:
+    async def _admit_some(self, this_round: Round) -> bool:
         async with self._writing:
-            admitted = await asyncio.to_thread(self._admit)
+            admitted = await asyncio.to_thread(self._admit, this_round)
             if admitted:
                 crash_point("admission-written")
-            for stage in _stages(admitted):
-                crash_point(f"{stage}-written")
             for admission in admitted:
                 self._admitted(admission)
         self._wake_after_grace()
@@ -77,13 +76,13 @@ class Admitter:
             over = min(self._gone.values()) + self._terms().policy.lanes.unbind_after_s
             asyncio.get_running_loop().call_later(max(0.05, over - self._clock()), self._queue_grew.set)
 
-    def _admit(self) -> list[Admission]:
+    def _admit(self, this_round: Round) -> list[Admission]:
         with self._store.read() as session:
-            if not records.has_queued(session):
+            if not has_queued(session):
                 return []
         try:
             with self._store.write() as session:
-                admitted = records.admit_next(
+                admitted = admit_next(
                     session,
                     tuple(self._fleet.sites),
                     self._blocked,
@@ -91,11 +90,10 @@ class Admitter:
                     self._guard,
                     terms=self._terms(),
                     gone=self._gone,
+                    this_round=this_round,
                 )
                 if admitted:
                     crash_point("admission-unwritten")
-                for stage in _stages(admitted):
-                    crash_point(f"{stage}-unwritten")
         except BaseException:
             self._guard.forget()  # what it counted is undone
             raise
@@ -112,10 +110,6 @@ class Admitter:
                 return None
             whys.append(f"{follower.site}: {move.reason}")
         return "; ".join(whys) or None
-
-
-def _stages(admitted: Iterable[Admission]) -> Iterator[str]:
-    return (stage for a in admitted if a.begun is not None for stage in a.begun.stages)
 
 
 _ANY = ChunkHash("")

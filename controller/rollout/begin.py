@@ -38,14 +38,12 @@ from controller.snapshots.tables import ChunkRow
 class Begun:
     """A roll-out that has begun. ``targets``: by site, what it is to have now.
 
-    ``names``: chunks that have become others, at sites and in staged roll-outs of the account. ``stages``: of
-    a rollback or a delete, as ``crash_points`` calls them.
+    ``names``: chunks that have become others, at sites and in staged roll-outs of the account.
     """
 
     tracked: Tracked
     targets: Mapping[str, ChunkHash]
     names: Mapping[ChunkHash | None, ChunkHash]
-    stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,7 @@ class Sides:
 def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> Begun | Behind:
     """Compile the change-set against the operational state, record snapshot and head, begin its roll-out.
 
+    The change-set's own state is the caller's to write: :func:`change_set_state`.
     Raises :class:`~controller.snapshots.model.SnapshotError` when it does not fit.
     """
     sites, now = bench.sites, bench.now
@@ -118,19 +117,14 @@ def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> B
     for command in commands:
         if isinstance(command, Deliver):
             targets = {s: sides.target(s, names, found.hash) for s in command.sites}
+    trees = {row.site: row for row in sides.rows}
     for site, hash_ in targets.items():
-        session.merge(SiteTreeRow(site=site, account_id=account, hash=hash_, rollout_id=rollout.id))
-    outbox.move(session, change_set.id, change_set_state(rollout), rollout.reason)
-    stages = {
-        "rollback-half": change_set.lane == pins.LANE and change_set.after is None,
-        "delete": second is not None,
-        "removal": change_set.after is not None,
-    }
+        if site not in trees:
+            trees[site] = SiteTreeRow(site=site, account_id=account)
+            session.add(trees[site])
+        trees[site].hash, trees[site].rollout_id = hash_, rollout.id
     return Begun(
-        Tracked(row.seq, rollout, footprint(head, found.chunk), now, change_set.actor),
-        targets,
-        names,
-        tuple(stage for stage, holds in stages.items() if holds),
+        Tracked(row.seq, rollout, footprint(head, found.chunk), now, change_set.actor), targets, names
     )
 
 

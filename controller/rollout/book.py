@@ -11,7 +11,6 @@ from controller.rollout.carried import intents_between
 from controller.rollout.course import Rollout
 from controller.rollout.fleet import Fleet
 from controller.rollout.followed import Followed
-from controller.rollout.remembered import Remembered
 from controller.rollout.states import RolloutState
 from controller.rollout.tracked import Handing, Target
 from controller.snapshots import store as snapshots
@@ -83,41 +82,18 @@ class SiteBook:
             final=final and rollout.state is not RolloutState.REVERTING,
         )
 
-    def remembered(self, site: str) -> Remembered | None:
-        """What is remembered of the site's journal."""
-        return self._fleet.journals.at(site)
-
-    def behind(self, status: SiteStatus, before: Remembered | None, given: int) -> str:
-        """Why the site's journal is behind what was remembered and given when it was asked."""
-        return self._fleet.journals.judge(status, before, given)
-
-    def saw(self, status: SiteStatus) -> None:
-        """The site, which is not behind, tells this of its journal."""
-        self._fleet.journals.saw(status)
-
-    def acknowledged(self, site: str, generation: int) -> None:
-        """The site has journalled a command of this generation."""
-        self._fleet.journals.acknowledged(site, generation)
-
     async def recognise(self, status: SiteStatus) -> None:
         """Keep that a site was given commands that this store does not know; none of it is ever undone."""
         stale = await self._fleet.conflicts.recognise(status, self._fleet.targets(status.site))
-        self._fleet.journals.saw(status, adopt=True)
         for change_set_id, account_id in stale.items():
             self._tell(change_set_id, account_id)
 
     async def bodies(self, hashes: Collection[ChunkHash]) -> Mapping[ChunkHash, bytes | DamagedChunkError]:
         """The chunks' bytes, or what is wrong with them."""
 
-        def read() -> dict[ChunkHash, bytes | DamagedChunkError]:
-            found: dict[ChunkHash, bytes | DamagedChunkError] = {}
+        def read() -> Mapping[ChunkHash, bytes | DamagedChunkError]:
             with self._store.read() as session:
-                for hash_ in hashes:
-                    try:
-                        found[hash_] = snapshots.chunk_body(session, hash_)
-                    except DamagedChunkError as error:
-                        found[hash_] = error
-            return found
+                return snapshots.chunk_bodies(session, hashes)
 
         return await asyncio.to_thread(read)
 
@@ -126,10 +102,9 @@ class SiteBook:
     ) -> Mapping[str, tuple[str, ...]]:
         """What was asked for by the change-sets that lie between what a site holds and what it is to have."""
 
-        def read() -> dict[str, tuple[str, ...]]:
-            now = datetime.now(UTC)
+        def read() -> Mapping[str, tuple[str, ...]]:
             with self._store.read() as session:
-                return {a: intents_between(session, a, *move, now) for a, move in moves.items()}
+                return intents_between(session, moves, datetime.now(UTC))
 
         return await asyncio.to_thread(read) if moves else {}
 

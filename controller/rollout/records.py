@@ -2,197 +2,38 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from controller.guard import holds
-from controller.guard.admission import OWNER, Guard, Judged, Kept
-from controller.rollout.after import Never, first_half
-from controller.rollout.begin import Begun, begin, change_set_state, decode_course, sides_of
+from controller.rollout.begin import change_set_state, decode_course, sides_of
 from controller.rollout.course import Rollout, SiteProgress
 from controller.rollout.delivery import Footprint, footprint
 from controller.rollout.errors import StoreReplacedError
-from controller.rollout.rebase import Key, touched
-from controller.rollout.remembered import Remembered
 from controller.rollout.states import OVER, RolloutState, SiteState
 from controller.rollout.tables import (
     RolloutRow,
     RolloutSiteRow,
     SiteConflictRow,
-    SiteJournalRow,
     SiteRow,
     SiteTreeRow,
 )
-from controller.rollout.tracked import Behind, Bench, Target, Terms, Tracked
-from controller.snapshots import outbox, pins
+from controller.rollout.tracked import Target, Tracked
+from controller.snapshots import outbox
 from controller.snapshots import store as snapshots
-from controller.snapshots.model import ChangeSet, ChunkHash, DamagedChunkError, SnapshotError
+from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.snapshots.tables import ChangeSetRow, ChunkRow, HeadRow
-from controller.timeline.log import note
+from controller.store.many import those
+from controller.timeline.log import foresee, note
 from controller.timeline.show import Entry
 
 REASON_LENGTH = 2000
 
-AT_ONCE = 16
-"""Change-sets that one transaction admits: who writes meanwhile waits for no more than these."""
-
 TOLD = frozenset(SiteState) - {SiteState.PENDING, SiteState.DELIVERED}
 """The states of a site that accounts are told of: the others last for a moment and say only that it moves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What became of one change-set: a roll-out, or a refusal that has been recorded."""
-
-    change_set_id: str
-    account_id: str
-    begun: Begun | None
-    reason: str = ""
-
-    @property
-    def tracked(self) -> Tracked | None:
-        """The roll-out, if one has begun."""
-        return None if self.begun is None else self.begun.tracked
-
-
-def admit_next(
-    session: Session,
-    sites: Sequence[str],
-    blocked: Callable[[str], str | None],
-    now: float,
-    guard: Guard | None = None,
-    *,
-    terms: Terms | None = None,
-    gone: dict[str, float] | None = None,
-    limit: int = AT_ONCE,
-) -> list[Admission]:
-    """Take queued change-sets, each asker's in turn: judge, record snapshot and head, begin roll-outs.
-
-    ``blocked(account)`` says why nothing of an account can be carried out now, or None; ``now`` as in
-    :func:`controller.rollout.machine.step`. ``guard`` judges; None: production's, which has no key to check
-    intents with, so that whatever takes something away is held. A change-set that does not fit is recorded as
-    failed. One that is behind a staged roll-out stays queued, and holds up only those that touch the same
-    objects. When the transaction is undone, :meth:`Guard.forget` must be called.
-    """
-    admitted: list[Admission] = []
-    bench = Bench(sites, now, terms or Terms(), {} if gone is None else gone)
-    gate = Gate(blocked, guard or Guard(), Queue(), bench)
-    for row in in_turn(holds.waiting(session, MOST_QUEUED)):
-        found = _admit(session, row, gate)
-        if found is not None:
-            admitted.append(found)
-        if len(admitted) >= limit:
-            break
-    return admitted
-
-
-def in_turn(rows: Sequence[ChangeSetRow]) -> Iterator[ChangeSetRow]:
-    """Give one of each asker after the other, so that whoever asks for very much delays nobody else.
-
-    An account's change-sets keep their order: all of them come with whoever asked for its oldest.
-    """
-    askers: dict[str, str] = {}
-    lines: dict[str, deque[ChangeSetRow]] = {}
-    for row in rows:
-        lines.setdefault(askers.setdefault(row.account_id, row.actor), deque()).append(row)
-    while lines:
-        for asker in list(lines):
-            yield lines[asker].popleft()
-            if not lines[asker]:
-                del lines[asker]
-
-
-MOST_QUEUED = 10_000
-"""Change-sets that are looked at in one transaction, most of them behind staged roll-outs."""
-
-
-class Queue:
-    """The objects that change-sets which wait are about, by account: nothing overtakes another there."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, tuple[set[Key], str]] = {}
-
-    def behind(self, change_set: ChangeSet) -> str | None:
-        """Return why it has to wait for one that waits."""
-        keys, first = self._waiting.get(change_set.account_id, (set(), ""))
-        return f"it waits for change-set {first}" if keys & touched(change_set.changes) else None
-
-    def add(self, change_set: ChangeSet) -> None:
-        """Let later ones about the same objects wait, too."""
-        keys, _ = self._waiting.setdefault(change_set.account_id, (set(), change_set.id))
-        keys |= touched(change_set.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What change-sets are admitted past: see :func:`admit_next`."""
-
-    blocked: Callable[[str], str | None]
-    guard: Guard
-    queue: Queue
-    bench: Bench
-
-
-def has_queued(session: Session) -> bool:
-    """Tell whether a change-set waits for its admission."""
-    return bool(holds.waiting(session, 1))
-
-
-def _admit(session: Session, row: ChangeSetRow, gate: Gate) -> Admission | None:
-    queue, bench = gate.queue, gate.bench
-    try:
-        why = gate.blocked(row.account_id)
-        if why is None:
-            change_set = outbox.decode(row)
-            pinned = pins.keep_back(session, change_set, bench.sites)
-            if pinned is not None:
-                outbox.move(session, row.id, "held", pinned)
-                return Admission(row.id, row.account_id, None, pinned)
-            first = queue.behind(change_set)
-            half = Behind(first) if first else first_half(session, change_set, bench)
-            if isinstance(half, Never):
-                holds.fail(session, row.id, half.why)
-                return Admission(row.id, row.account_id, None, half.why)
-            judged = half or gate.guard.judge(
-                session, row, change_set, bench.sites, shrunk=_shrunk(session, row.actor)
-            )
-            if isinstance(judged, Kept):
-                return Admission(row.id, row.account_id, None, judged.reason)
-            if isinstance(judged, Judged):
-                found = begin(session, judged.change_set, judged.lane, bench)
-                if isinstance(found, Begun):
-                    gate.guard.passed(session, judged)
-                    return Admission(row.id, row.account_id, found)
-                judged = found
-            queue.add(change_set)
-            outbox.move(session, row.id, "queued", judged.why)
-            return None
-    except SnapshotError as error:
-        why = str(error)
-    holds.fail(session, row.id, why)
-    return Admission(row.id, row.account_id, None, why)
-
-
-def _shrunk(session: Session, actor: str) -> str:
-    """Return why what this store says is not to take anything away now, or empty: SAFETY.md, 12.
-
-    What an owner asks for he asks for now; what others do may rest upon what was taken back since.
-    """
-    if actor.startswith(OWNER):
-        return ""
-    known_better = session.scalar(select(func.count(SiteConflictRow.account_id.distinct())))
-    if not known_better:
-        return ""
-    return (
-        f"sites hold what this store never gave them, of {known_better} accounts: it is an older copy, or "
-        "another one (herald store status)"
-    )
 
 
 def aim(session: Session, rollout: Rollout, sites: Iterable[str]) -> ChunkHash:
@@ -228,27 +69,32 @@ def save(session: Session, rollouts: Iterable[Rollout], at: float) -> None:
     ``at``: the time now, of the clock of their deadlines.
     """
     now = datetime.now(UTC)
-    for rollout in rollouts:
-        row = session.scalar(select(RolloutRow).where(RolloutRow.id == rollout.id))
+    found = {rollout.id: rollout for rollout in rollouts}
+    rows = {row.id: row for row in those(session, select(RolloutRow), RolloutRow.id, found)}
+    site_rows = those(session, select(RolloutSiteRow), RolloutSiteRow.rollout_id, found)
+    sites = {(row.rollout_id, row.site): row for row in site_rows}
+    named = (rollout.change_set_id for rollout in found.values())
+    change_sets = {row.id: row for row in those(session, select(ChangeSetRow), ChangeSetRow.id, named)}
+    foresee(session, (rollout.account_id for rollout in found.values()))
+    for rollout in found.values():
+        row = rows.get(rollout.id)
         if row is None:
             continue
         row.state, row.reason, row.modified_at = rollout.state.value, rollout.reason[:REASON_LENGTH], now
         row.wave, row.course = rollout.wave, msgspec.json.encode(rollout.course).decode()
         row.left_s = None if rollout.deadline is None else max(0.0, rollout.deadline - at)
         for name, progress in rollout.sites.items():
-            before = session.get(RolloutSiteRow, (rollout.id, name))
-            if progress.state in TOLD and (before is None or before.state != progress.state.value):
+            at_site = sites.get((rollout.id, name))
+            if progress.state in TOLD and (at_site is None or at_site.state != progress.state.value):
                 _tell(session, rollout, name, progress, now)
-            session.merge(
-                RolloutSiteRow(
-                    rollout_id=rollout.id,
-                    site=name,
-                    wave=progress.wave,
-                    state=progress.state.value,
-                    reason=progress.reason[:REASON_LENGTH],
-                )
-            )
-        outbox.move(session, rollout.change_set_id, change_set_state(rollout), rollout.reason)
+            if at_site is None:
+                at_site = RolloutSiteRow(rollout_id=rollout.id, site=name)
+                session.add(at_site)
+            at_site.wave, at_site.state = progress.wave, progress.state.value
+            at_site.reason = progress.reason[:REASON_LENGTH]
+        change_set = change_sets.get(rollout.change_set_id)
+        if change_set is not None:
+            outbox.put(session, change_set, change_set_state(rollout), rollout.reason)
 
 
 def _tell(session: Session, rollout: Rollout, site: str, progress: SiteProgress, now: datetime) -> None:
@@ -395,18 +241,6 @@ def conflicts(session: Session) -> list[SiteConflictRow]:
     return list(
         session.scalars(select(SiteConflictRow).order_by(SiteConflictRow.site, SiteConflictRow.account_id))
     )
-
-
-def remembered_journals(session: Session) -> dict[str, Remembered]:
-    """Return what is remembered of each site's journal."""
-    rows = session.scalars(select(SiteJournalRow))
-    return {row.site: Remembered(row.epoch, row.generation) for row in rows}
-
-
-def remember_journals(session: Session, journals: Mapping[str, Remembered]) -> None:
-    """Keep what sites have told of their journals."""
-    for site, journal in journals.items():
-        session.merge(SiteJournalRow(site=site, epoch=journal.epoch, generation=journal.generation))
 
 
 def record_foreign(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Select, select
@@ -42,12 +42,29 @@ def append(session: Session, change_set: ChangeSet) -> None:
     _tell(session, change_set, "queued", change_set.reason, now)
 
 
-def queued(session: Session, limit: int, *, besides: Select[Any] | None = None) -> list[ChangeSetRow]:
-    """Return the oldest change-sets that wait, at most ``limit``; without those that ``besides`` selects."""
+class InLine(NamedTuple):
+    """A change-set that waits: its place in the order, and whose it is."""
+
+    seq: int
+    id: str
+    account_id: str
+    actor: str
+
+
+def queued(session: Session, limit: int) -> list[ChangeSetRow]:
+    """Return the oldest change-sets that wait, at most ``limit``."""
     rows = select(ChangeSetRow).where(ChangeSetRow.state == "queued").order_by(ChangeSetRow.seq).limit(limit)
-    if besides is not None:
-        rows = rows.where(ChangeSetRow.id.not_in(besides))
     return list(session.scalars(rows))
+
+
+def line(session: Session, limit: int, *, besides: Select[Any]) -> list[InLine]:
+    """Return the oldest change-sets that wait, at most ``limit``, without those that ``besides`` selects.
+
+    What they would change is not read: it may be very much.
+    """
+    columns = select(ChangeSetRow.seq, ChangeSetRow.id, ChangeSetRow.account_id, ChangeSetRow.actor)
+    waiting = columns.where(ChangeSetRow.state == "queued", ChangeSetRow.id.not_in(besides))
+    return [InLine(*row) for row in session.execute(waiting.order_by(ChangeSetRow.seq).limit(limit))]
 
 
 def carry(session: Session, change_set_id: str, intents: Sequence[str]) -> None:
@@ -79,7 +96,13 @@ def decode(row: ChangeSetRow) -> ChangeSet:
 def move(session: Session, change_set_id: str, state: str, reason: str) -> None:
     """Set the state of one change-set, and tell the account of a new one; one that is gone is left alone."""
     row = session.scalar(select(ChangeSetRow).where(ChangeSetRow.id == change_set_id))
-    if row is None:
+    if row is not None:
+        put(session, row, state, reason)
+
+
+def put(session: Session, row: ChangeSetRow, state: str, reason: str) -> None:
+    """Set the state of a change-set that is at hand, as :func:`move`; nothing, when it has it already."""
+    if (row.state, row.reason) == (state, reason[:2000]):
         return
     before, now = row.state, datetime.now(UTC)
     row.state, row.reason, row.modified_at = state, reason[:2000], now

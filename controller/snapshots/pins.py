@@ -10,7 +10,7 @@ operational chunk with that one change, so that nothing else can come along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from controller.snapshots import store
 from controller.snapshots.compile import CompileError, apply
 from controller.snapshots.model import ChangeSet
 from controller.snapshots.rollback_tables import PinDecisionRow, PinRow, RollbackRow
+from controller.store.many import those
 
 LANE = "rollback"
 """The lane of what rollbacks themselves make; nobody else can ask for it."""
@@ -47,6 +48,11 @@ def keep_back(session: Session, change_set: ChangeSet, sites: Sequence[str]) -> 
             )
         )
     return why_pinned(session, pin)
+
+
+def pinned(session: Session, accounts: Collection[str]) -> set[str]:
+    """Return those of these accounts that are pinned."""
+    return set(those(session, select(PinRow.account_id), PinRow.account_id, accounts))
 
 
 def why_pinned(session: Session, pin: PinRow) -> str:

@@ -28,9 +28,17 @@ from controller.snapshots.model import (
 )
 from controller.snapshots.naming import Back, Beginning, Until, parse_name
 from controller.snapshots.tables import ChunkRow, HeadRow, SnapshotEntryRow, SnapshotRow
+from controller.store.many import those
 
 AT_ONCE = 500
 """Accounts that one query names: SQLite takes some tens of thousands of parameters, others fewer."""
+
+
+ANNOUNCED = "herald.announced"
+"""In a session's ``info``: how many BGP prefixes all accounts are to announce, and how many accounts any."""
+
+NEWEST = "herald.newest-snapshot"
+"""In a session's ``info``: its id. Both are asked for once in a transaction, and follow :func:`commit`."""
 
 
 class UnknownSnapshotError(SnapshotError):
@@ -57,11 +65,18 @@ def announced(session: Session, account_id: str) -> tuple[int, int, int]:
 
     Kept with each account's head, so that no chunk is read.
     """
-    own = session.scalar(select(HeadRow.announced).where(HeadRow.account_id == account_id))
-    total, accounts = session.execute(
-        select(func.sum(HeadRow.announced), func.count()).where(HeadRow.announced > 0)
-    ).one()
-    return own or 0, total or 0, accounts
+    row = session.get(HeadRow, account_id)
+    if ANNOUNCED not in session.info:
+        sums = select(func.sum(HeadRow.announced), func.count()).where(HeadRow.announced > 0)
+        total, accounts = session.execute(sums).one()
+        session.info[ANNOUNCED] = (total or 0, accounts)
+    return (0 if row is None else row.announced, *session.info[ANNOUNCED])
+
+
+def heads_and_chunks(session: Session, accounts: Collection[str]) -> list[object]:
+    """Return the heads of accounts, and their chunks, for as long as they are to be found without asking."""
+    heads = those(session, select(HeadRow), HeadRow.account_id, accounts)
+    return [*heads, *those(session, select(ChunkRow), ChunkRow.hash, [row.hash for row in heads])]
 
 
 def chunk_body(session: Session, hash_: ChunkHash) -> bytes:
@@ -72,6 +87,21 @@ def chunk_body(session: Session, hash_: ChunkHash) -> bytes:
     if hash_chunk(row.body) != hash_:
         raise DamagedChunkError(f"chunk {hash_[:12]} is damaged in the database: restore it from a copy")
     return row.body
+
+
+def chunk_bodies(
+    session: Session, hashes: Collection[ChunkHash]
+) -> Mapping[ChunkHash, bytes | DamagedChunkError]:
+    """Return the bytes of many chunks, or what is wrong with them."""
+    rows = those(session, select(ChunkRow), ChunkRow.hash, hashes)  # kept, so that the session finds them
+    found: dict[ChunkHash, bytes | DamagedChunkError] = {}
+    for hash_ in hashes:
+        try:
+            found[hash_] = chunk_body(session, hash_)
+        except DamagedChunkError as error:
+            found[hash_] = error
+    del rows
+    return found
 
 
 def chunk(session: Session, hash_: ChunkHash) -> Chunk:
@@ -92,8 +122,11 @@ def commit(session: Session, found: Candidate, change_set: ChangeSet) -> Snapsho
     """
     if not knows(session, found.hash):  # writers are serial: nobody adds it in between
         session.add(ChunkRow(hash=found.hash, body=found.body))
-    parent = session.scalar(select(SnapshotRow).order_by(SnapshotRow.seq.desc()).limit(1))
-    parent_id = None if parent is None else parent.id
+    if NEWEST not in session.info:
+        session.info[NEWEST] = session.scalar(
+            select(SnapshotRow.id).order_by(SnapshotRow.seq.desc()).limit(1)
+        )
+    parent_id: str | None = session.info[NEWEST]
     row = SnapshotRow(
         id=_snapshot_id(parent_id, change_set.id, found.step),
         parent_id=parent_id,
@@ -110,10 +143,16 @@ def commit(session: Session, found: Candidate, change_set: ChangeSet) -> Snapsho
             snapshot_seq=row.seq, account_id=step.account_id, from_hash=step.from_hash, to_hash=step.to_hash
         )
     )
-    announced = sum(b.advertised for b in found.chunk.bgp_prefixes)
-    session.merge(
-        HeadRow(account_id=step.account_id, hash=found.hash, snapshot_seq=row.seq, announced=announced)
-    )
+    session.info[NEWEST] = row.id
+    head = session.get(HeadRow, step.account_id)
+    before, now = 0 if head is None else head.announced, sum(b.advertised for b in found.chunk.bgp_prefixes)
+    if head is None:
+        head = HeadRow(account_id=step.account_id)
+        session.add(head)
+    head.hash, head.snapshot_seq, head.announced = found.hash, row.seq, now
+    if ANNOUNCED in session.info:
+        total, accounts = session.info[ANNOUNCED]
+        session.info[ANNOUNCED] = (total + now - before, accounts + (now > 0) - (before > 0))
     session.flush()
     return row
 

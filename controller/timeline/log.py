@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from controller.store.many import those
 from controller.timeline.names import wanted
 from controller.timeline.show import Entry, notification
 from controller.timeline.tables import DeliveryRow, TimelineRow, WebhookRow
@@ -16,6 +17,8 @@ from controller.timeline.tables import DeliveryRow, TimelineRow, WebhookRow
 REASON_LENGTH = 2000
 LISTENING = "herald.listening"
 """In a session's ``info``: account → its webhooks."""
+
+_ENABLED = select(WebhookRow).where(WebhookRow.deleted_at.is_(None), WebhookRow.disabled_at.is_(None))
 
 
 def note(session: Session, entry: Entry) -> None:
@@ -48,6 +51,16 @@ def note(session: Session, entry: Entry) -> None:
         session.add(delivery(webhook.id, entry.type, notification(entry, row.seq), entry.at))
 
 
+def foresee(session: Session, accounts: Iterable[str]) -> None:
+    """Ask at once which webhooks these accounts have: they are about to be told something."""
+    known = _known(session)
+    new = set(accounts) - known.keys()
+    found: dict[str, list[WebhookRow]] = {account_id: [] for account_id in new}
+    for webhook in those(session, _ENABLED, WebhookRow.account_id, sorted(new)):
+        found[webhook.account_id].append(webhook)
+    known.update(found)
+
+
 def delivery(webhook_id: str, type_: str, body: bytes, now: datetime) -> DeliveryRow:
     """Return a delivery that is due at once."""
     return DeliveryRow(
@@ -64,16 +77,15 @@ def delivery(webhook_id: str, type_: str, body: bytes, now: datetime) -> Deliver
 
 def _listening(session: Session, account_id: str) -> Sequence[WebhookRow]:
     """Return the account's webhooks; asked for once in a transaction that does not change webhooks."""
-    known: dict[str, Sequence[WebhookRow]] = session.info.setdefault(LISTENING, {})
+    known = _known(session)
     if account_id not in known:
-        known[account_id] = session.scalars(
-            select(WebhookRow).where(
-                WebhookRow.account_id == account_id,
-                WebhookRow.deleted_at.is_(None),
-                WebhookRow.disabled_at.is_(None),
-            )
-        ).all()
+        known[account_id] = session.scalars(_ENABLED.where(WebhookRow.account_id == account_id)).all()
     return known[account_id]
+
+
+def _known(session: Session) -> dict[str, Sequence[WebhookRow]]:
+    known: dict[str, Sequence[WebhookRow]] = session.info.setdefault(LISTENING, {})
+    return known
 
 
 @event.listens_for(Session, "before_flush")

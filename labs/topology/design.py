@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labs.topology.configs.router import Relation, Router, Session
+from labs.topology.configs.router import Router, Session
 
 Daemon = Literal["bird", "frr", "gobgp", "openbgpd", "site"]
 LOCAL_AS = 64500
@@ -34,14 +34,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link and its number. ``relation``: what ``b`` is to ``a``; None: no contract limits what is told."""
+    """A link and its number."""
 
     number: int
     a: str
     a_interface: str
     b: str
     b_interface: str
-    relation: Relation | None = None
 
     def address(self, node: str, version: int) -> str:
         """Return the address of the end at ``node``, without its length."""
@@ -53,15 +52,6 @@ class Link:
     def other(self, node: str) -> str:
         """Return the node at the other end."""
         return self.b if node == self.a else self.a
-
-    def to(self, node: str) -> Relation | None:
-        """Return what the other end is to ``node``."""
-        if self.relation is None or node == self.a:
-            return self.relation
-        return _REVERSED[self.relation]
-
-
-_REVERSED: dict[Relation, Relation] = {"customer": "provider", "peer": "peer", "provider": "customer"}
 
 
 class Design:
@@ -77,9 +67,9 @@ class Design:
         self.nodes[node.name] = node
         return node
 
-    def link(self, a: str, b: str, relation: Relation | None = None) -> Link:
-        """Join two nodes by their next free interfaces (``eth1`` is the first); ``b`` is a's ``relation``."""
-        link = Link(len(self.links) + 1, a, self._next(a), b, self._next(b), relation)
+    def link(self, a: str, b: str) -> Link:
+        """Join two nodes by their next free interfaces (``eth1`` is the first)."""
+        link = Link(len(self.links) + 1, a, self._next(a), b, self._next(b))
         self.links.append(link)
         return link
 
@@ -126,8 +116,6 @@ class Design:
                     remote6=link.address(other.name, 6),
                     dials=_dials(daemon, node.daemon, other.daemon),
                     passes_on=not other.stub,
-                    relation=link.to(name),
-                    roles=node.daemon == other.daemon == "bird",
                 )
             )
         number = 1 + [n for n, it in self.nodes.items() if it.daemon != "linux"].index(name)

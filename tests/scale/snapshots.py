@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from controller.bgp import Prefix
 from controller.rollout import records
+from controller.rollout.admission import admit_next
 from controller.rollout.tables import RolloutRow, SiteRow, SiteTreeRow
 from controller.safety.assess import assess
 from controller.safety.candidate import Context, Numbers
@@ -191,7 +192,7 @@ def admission(store: Store, fleet: Fleet) -> Callable[[int], object]:
 
 
 def admit(session: Session) -> None:
-    (found,) = records.admit_next(session, SITES, lambda _: None, 0.0)
+    (found,) = admit_next(session, SITES, lambda _: None, 0.0)
     if found.tracked is None:
         raise RuntimeError(f"not admitted: {found.reason}")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from controller.rollout.records import admit_next, join_sites
+from controller.rollout.admission import admit_next
+from controller.rollout.records import join_sites
 from tests.addressing_api import SITES, Api, furnished, running_api
 from tests.guarding import unguarded
 

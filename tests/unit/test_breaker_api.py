@@ -18,7 +18,7 @@ from controller.guard.admission import Guard
 from controller.guard.routers import build_guard_routers
 from controller.guard.scopes import Moment
 from controller.guard.telling import MANAGEMENT, OPERATORS
-from controller.rollout import records
+from controller.rollout import admission, records
 from controller.rollout.breaker_watch import BreakerWatch
 from controller.safety.breaker import Exceeded
 from controller.safety.policy import Breaker, Guards, Policy, Window
@@ -44,8 +44,8 @@ class World:
 
     def admit(self) -> None:
         with self.api.store.write() as session:
-            while records.has_queued(session):
-                if not records.admit_next(session, SITES, lambda _: None, 0.0, self.guard):
+            while admission.has_queued(session):
+                if not admission.admit_next(session, SITES, lambda _: None, 0.0, self.guard):
                     return
 
     def call(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Any:

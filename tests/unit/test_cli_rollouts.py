@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.bgp import Prefix
 from controller.cli.app import run
 from controller.cli.resources.rollouts import happened
-from controller.rollout import records
+from controller.rollout import admission, records
 from controller.rollout.driver import Driver
 from controller.rollout.rollout_routes import RolloutBody, build_rollout_router
 from controller.rollout.routes import build_router
@@ -36,7 +36,7 @@ def seed(store) -> None:
             records.join_sites(session, SITES)
             outbox.append(session, change_set)
         with store.write() as session:
-            records.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
+            admission.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
 
 
 def test_a_person_follows_and_stops_a_roll_out(tmp_path: Path, capsys, monkeypatch) -> None:

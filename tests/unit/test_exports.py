@@ -16,7 +16,7 @@ from controller.exports import BadLineError, ExportError, export_lines, import_l
 from controller.exports.check import check_store
 from controller.exports.choice import LEFT_OUT, SECRETS, exported_tables
 from controller.exports.errors import NotEmptyError
-from controller.rollout import records
+from controller.rollout import admission
 from controller.snapshots.tables import ChunkRow
 from controller.store import Base, Store, open_store
 from tests.addressing_api import furnished
@@ -41,7 +41,7 @@ def exported(tmp_path_factory) -> bytes:
         ids = furnished(api)
         client = api.client()
         with api.store.write() as session:
-            records.admit_next(session, (), lambda _: None, 0.0)
+            admission.admit_next(session, (), lambda _: None, 0.0)
         client.describe_prefix("acme", ids["prefix"], 'Zürich \U0001f980 "quoted"\n')
         client.create_account("Globex", id="globex")
         http = api.http()

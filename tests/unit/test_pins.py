@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.bgp import Prefix
-from controller.rollout import records
+from controller.rollout import admission, records, waiting_line
 from controller.rollout.tables import RolloutRow
 from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
@@ -53,7 +53,7 @@ def submit(
     with store.write() as session:
         outbox.append(session, made)
     with store.write() as session:
-        records.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
+        admission.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
     return state(store, id_)
 
 
@@ -141,9 +141,9 @@ def test_whoever_asks_for_very_much_delays_nobody_else(store: Store) -> None:
             )
         mine = onboarding("acme", advertised=True)
         outbox.append(session, ChangeSet("mine", "acme", "customer:c", "", "2026-02-20T00:00:00Z", mine))
-        order = [row.id for row in records.in_turn(outbox.queued(session, 1000))]
+        order = [row.id for row in waiting_line.in_turn(outbox.queued(session, 1000))]
     assert order[:3] == ["r0", "mine", "r1"]
     assert [id_ for id_ in order if id_ != "mine"] == [f"r{n}" for n in range(80)]
     with store.write() as session:
-        admitted = records.admit_next(session, SITES, lambda _: None, 0.0, limit=4)
+        admitted = admission.admit_next(session, SITES, lambda _: None, 0.0, limit=4)
     assert "mine" in {a.change_set_id for a in admitted} and len(admitted) == 4

@@ -18,7 +18,7 @@ from controller.cli.errors import ApiError
 from controller.cli.routes import herald
 from controller.rollbacks import pin_routes
 from controller.rollbacks import routes as rollback_routes
-from controller.rollout import records
+from controller.rollout import admission, records
 from controller.rollout.view import StoreView
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Chunk
@@ -41,8 +41,8 @@ class World:
 
     def admit(self) -> None:
         with self.api.store.write() as session:
-            while records.has_queued(session):
-                records.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
+            while admission.has_queued(session):
+                admission.admit_next(session, SITES, lambda _: None, 0.0, unguarded())
 
     def chunk(self, account: str = "acme") -> Chunk:
         with self.api.store.read() as session:

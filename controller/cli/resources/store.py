@@ -34,7 +34,6 @@ SITES = (
     Column("given", "given"),
     Column("has", "generation"),
     Column("conflicts", "conflicts"),
-    Column("journal", lambda row: row["journal"] or "in order", wraps=True),
     Column("prefixes unknown here", lambda row: len(row["unknown_prefixes"]), rank=1),
 )
 CONFLICTS = (
