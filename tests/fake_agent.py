@@ -25,7 +25,9 @@ from controller.transport.messages import (
     Command,
     Confirmation,
     DrainOrder,
+    HealthGrant,
     MachineStatus,
+    NewerJournal,
     Receipt,
     SiteStatus,
     Waiting,
@@ -59,6 +61,9 @@ class FakeAgent:
         self.orders: list[DrainOrder] = []
         self.refuses = ""
         self.fault = ""
+        self.epoch = "e1"
+        self.resumed_from: tuple[str, int] | None = None
+        self.quarantined: list[NewerJournal] = []
         self.loses_receipts = False
         self.asked = asyncio.Event()
         """Set when a command has arrived."""
@@ -82,6 +87,7 @@ class FakeAgent:
             Route("/commands", self._commands, methods=["POST"]),
             Route("/confirmations", self._confirmations, methods=["POST"]),
             Route("/drains", self._drains, methods=["POST"]),
+            Route("/quarantine", self._quarantine, methods=["POST"]),
             Route("/status", self._status),
             Route("/adj-rib-out", self._adj_rib_out),
         ]
@@ -173,6 +179,15 @@ class FakeAgent:
             self.accounts[account_id], self.chunks[account_id] = held, chunk
         self.touch()
 
+    async def _quarantine(self, request: Request) -> Response:
+        return json_response(self.quarantine(await read_body(request, NewerJournal)))
+
+    def quarantine(self, remembered: NewerJournal) -> Receipt:
+        self.quarantined.append(remembered)
+        self.fault = "the journal is an older copy"
+        self.touch()
+        return Receipt(self.site, self.generation, "accepted")
+
     async def _status(self, request: Request) -> Response:
         after, wait = int(request.query_params["after"]), float(request.query_params["wait"])
         changed = self.changed
@@ -193,7 +208,8 @@ class FakeAgent:
             site=self.site,
             version=self.version,
             generation=self.generation,
-            epoch="e1",
+            epoch=self.epoch,
+            resumed_from=self.resumed_from,
             accounts=dict(self.accounts),
             settled=not waiting and not self.lingers,
             speaker="fake",
@@ -238,6 +254,14 @@ class MemoryLink:
     async def drain(self, order: DrainOrder) -> Receipt:
         self._reach()
         return self.agent.drain(order)
+
+    async def grant(self, grant: HealthGrant) -> Receipt:
+        self._reach()
+        return Receipt(grant.site, self.agent.generation, "stale")
+
+    async def quarantine(self, remembered: NewerJournal) -> Receipt:
+        self._reach()
+        return self.agent.quarantine(remembered)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         self._reach()

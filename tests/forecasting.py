@@ -10,8 +10,10 @@ PREFIX = parse_prefix("192.0.2.0/24")
 OURS = 64500
 
 
-def row(node: str, sender: str, path: AsPath, *, best: bool = False, daemon: str = "bird") -> RibRow:
-    return RibRow(node, daemon, PREFIX, best, path, None, (), sender)
+def row(
+    node: str, sender: str, path: AsPath, *, best: bool = False, daemon: str = "bird", mark: str = ""
+) -> RibRow:
+    return RibRow(node, daemon, PREFIX, best, path, None, (mark,) if mark else (), sender)
 
 
 def clique(n: int, daemon: str = "bird") -> Network:

@@ -34,6 +34,8 @@ GUARDS: dict[str, str] = {
     "test_an_agent_keeps_what_too_few_others_would_keep_and_what_exceeds_the_budget",
     "override": "tests/labs/test_agent_guard.py::test_an_override_works_with_all_else_gone",
     "epoch": "tests/unit/test_agent_epoch.py::test_an_older_journal_is_quarantined_until_it_is_released",
+    "remembered": "tests/unit/test_site_journals.py::"
+    "test_a_restored_journal_is_told_so_and_gets_nothing_until_it_is_released",
     "fence": "tests/unit/test_lease.py::test_an_agent_obeys_no_fence_below_the_highest",
     "commit_confirm": "tests/labs/test_agent_guard.py::test_only_its_owner_takes_a_kept_prefix",
     "smallest_scope": "tests/properties/test_assess.py::"

@@ -8,7 +8,8 @@ A command: ``commands`` judges it (``envelope``), notes what it would take away,
 ``reconcile`` makes the plan, and they carry it out; ``forwarding`` leads traffic to the machines, ``report``
 tells the controller. ``break_glass`` carries out what people sign (``override``), ``site_drains`` drains
 (``drains``); ``epoch`` recognises a journal that was put back (``epoch_file``), and ``salvage`` says what is
-kept of a damaged one; ``quarantine`` holds the agent up meanwhile. Pure: ``commands``, ``drains``,
+kept of a damaged one; ``quarantine`` holds the agent up meanwhile (``ending``: which server gives way to
+which). Pure: ``commands``, ``drains``,
 ``envelope``, ``epoch``, ``forwarding``, ``guard``, ``health``, ``health_report``, ``journal_records``,
 ``override``, ``policy``, ``reconcile``, ``registry``, ``salvage``, ``site_state``, ``standing``. It may use
 pure modules of ``safety``, and nothing of ``addressing``, ``rollout`` or ``store``.

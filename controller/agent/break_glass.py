@@ -14,7 +14,7 @@ import structlog
 
 from controller.agent.clock import reading, wall_clock
 from controller.agent.config import AgentConfig
-from controller.agent.epoch import Release, read_release
+from controller.agent.epoch import Reached, Release, read_release
 from controller.agent.guard import ORDINARY, change_hash, overridable
 from controller.agent.journal import Journal
 from controller.agent.journal_records import (
@@ -25,6 +25,7 @@ from controller.agent.journal_records import (
     JournalState,
     Overridden,
     Record,
+    Resumed,
 )
 from controller.agent.key_file import KeyFile
 from controller.agent.override import (
@@ -143,29 +144,34 @@ class BreakGlass:
         log.warning("break-glass refused", what=what, reason=str(error))
 
 
-def release(text: str, journal: Journal, config: AgentConfig, policy: AgentPolicy) -> list[str]:
+def release(
+    text: str, journal: Journal, config: AgentConfig, policy: AgentPolicy, known: Reached
+) -> list[str]:
     """Let a quarantined agent go on from its journal; raises OverrideRefusedError and JournalError.
+
+    ``known``: the journal that it is released in place of.
 
     What the record revokes is not announced here until an emergency lifts that, and is charged like one.
     All else that the speaker has stands, though the journal may have lost that it was asked for.
     """
     record = _release_in(text, journal.state, config, policy)
-    return _go_on(record, text, journal, policy)
+    return _go_on(record, text, journal, policy, known)
 
 
 def begin_again(
-    text: str, folder: Path, kept: JournalState, config: AgentConfig, policy: AgentPolicy
+    text: str, folder: Path, kept: JournalState, config: AgentConfig, policy: AgentPolicy, *, known: Reached
 ) -> tuple[Journal, list[str]]:
     """Let an agent whose journal is damaged go on with what its speaker has; raises as :func:`release` does.
 
-    ``kept``: what is to be had of the damaged journal (:mod:`controller.agent.salvage`).
+    ``kept``: what is to be had of the damaged journal (:mod:`controller.agent.salvage`). ``known``: how
+    far it was.
     """
     record = _release_in(text, kept, config, policy)
     now = reading()
     limits = {"emergency": policy.emergency, "drain": policy.drain, ORDINARY: policy.budget}
     spent = {name: Budget.exhausted(some, now) for name, some in limits.items()}
     journal = Journal.begin_again(folder, begun_again(kept, _nonce(), spent))
-    said = _go_on(record, text, journal, policy)
+    said = _go_on(record, text, journal, policy, known)
     return journal, ["begun again: what the speaker has stands", *said]
 
 
@@ -174,7 +180,7 @@ def _release_in(text: str, state: JournalState, config: AgentConfig, policy: Age
     return read_release(text, Desk(state.site, keys, wall_clock(), policy.override_s), state, state.used)
 
 
-def _go_on(record: Release, text: str, journal: Journal, policy: AgentPolicy) -> list[str]:
+def _go_on(record: Release, text: str, journal: Journal, policy: AgentPolicy, known: Reached) -> list[str]:
     state, now = journal.state, reading()
     budgets = {name: state.budgets.get(name, Budget()) for name in ("emergency", ORDINARY)}
     charged = {name: b.charge(record.revoked, now, policy.budget) for name, b in budgets.items()}
@@ -182,6 +188,7 @@ def _go_on(record: Release, text: str, journal: Journal, policy: AgentPolicy) ->
     journal.append(
         Emerged(record.nonce, record.revoked, (), (), charges),
         Adopting(record.revoked),
+        Resumed(known.epoch, known.generation),
         Decided(wall_clock().isoformat(), "release", "accepted", record.who, record.why, text_hash(text)),
     )
     return ["released", *(f"not announced here: {prefix}" for prefix in record.revoked)]

@@ -1,8 +1,9 @@
 """Tells a journal that was put back from a backup from the one that was here (pure; SAFETY.md, 7).
 
 What the journal has reached is also kept where no backup of its disk reaches: in a second place, by default
-the runtime directory. A journal that is behind that, or another one, may have forgotten a revocation,
-or spend a budget twice: the agent is quarantined until somebody says, signed, what must not come back.
+the runtime directory, and by the controller, which tells what it remembers. A journal that is behind that, or
+another one, may have forgotten a revocation, or spend a budget twice: the agent is quarantined until somebody
+says, signed, what must not come back.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from controller.agent.journal_records import JournalState
 from controller.agent.override import MOST, Desk, OverrideRefusedError, read_signed
 from controller.bgp import Prefix
 from controller.safety.signed import sign_record
+from controller.transport.messages import NewerJournal
 
 RELEASE = "herald release 1"
 
 
 class Reached(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a journal was: which life of it, how many records, the highest generation."""
+    """How far a journal was: which life of it, how many records (0: nobody knows), the highest generation."""
 
     epoch: str
     serial: int
@@ -59,12 +61,28 @@ def behind(state: JournalState, known: Reached | None) -> str | None:
             "began anew; put the right one back, or release it (herald site sign-release)"
         )
     if state.serial < known.serial or state.generation < known.generation:
+        had = f"{known.serial} up to {known.generation}" if known.serial else f"some up to {known.generation}"
         return (
             f"the journal has {state.serial} records up to generation {state.generation}, and had "
-            f"{known.serial} up to {known.generation}: it is an older copy; put the newer one back, or "
+            f"{had}: it is an older copy; put the newer one back, or "
             "release it with what was revoked since (herald site sign-release)"
         )
     return None
+
+
+def told(remembered: NewerJournal, state: JournalState) -> Reached | None:
+    """Return what the controller remembers of the journal if this one is behind it; None: it is not.
+
+    A journal that was released in place of that one is in order.
+    """
+    known = Reached(remembered.epoch, 0, remembered.generation)
+    if behind(state, known) is None:
+        return None
+    if state.resumed_from is not None:
+        epoch, generation = state.resumed_from
+        if epoch == known.epoch and generation >= known.generation:
+            return None
+    return known
 
 
 def sign_release(record: Release, private_key: bytes) -> str:

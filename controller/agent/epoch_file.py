@@ -33,11 +33,15 @@ class EpochFile:
 
     def write(self, state: JournalState) -> None:
         """Keep how far the journal is; a failure is said once, and holds nothing up."""
+        self.keep(reached(state))
+
+    def keep(self, known: Reached) -> None:
+        """Keep how far a journal was, as :meth:`write` does."""
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(reached(state)))
+                file.write(msgspec.json.encode(known))
             fresh.replace(self._path)
         except OSError as error:
             if not self._complained:

@@ -206,6 +206,13 @@ class Adopted(msgspec.Struct, frozen=True, tag="adopted"):
     lifted: tuple[Prefix, ...] = ()
 
 
+class Resumed(msgspec.Struct, frozen=True, tag="resumed"):
+    """The journal was released from quarantine though another, or a newer state of it, had been here."""
+
+    epoch: str
+    generation: int
+
+
 class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     """Compacted: budgets, used intents, and the routes that were let go and may still be out there."""
 
@@ -225,6 +232,7 @@ class Remembered(msgspec.Struct, frozen=True, tag="remembered"):
     adopting: tuple[Prefix, ...] | None = None
     adopted: tuple[tuple[Prefix, tuple[int, ...]], ...] = ()
     revocations: int = 0
+    resumed_from: tuple[str, int] | None = None
 
 
 class Known(msgspec.Struct, frozen=True, tag="known"):
@@ -252,6 +260,7 @@ Record = (
     | Undrained
     | Adopting
     | Adopted
+    | Resumed
 )
 
 DECISIONS = 100
@@ -281,6 +290,7 @@ class JournalState:
     ``unconfirmed`` and ``listed`` (what the registry says): by account; ``drains``: by the site;
     ``adopting``: what was revoked, while :class:`Adopting` stands; ``adopted``: what came of it, by prefix;
     ``revocations``: up to which number of the ledger this site was told.
+    ``resumed_from``: the journal that this one was last released in place of.
     """
 
     site: str = ""
@@ -307,6 +317,7 @@ class JournalState:
     adopting: tuple[Prefix, ...] | None = None
     adopted: dict[Prefix, tuple[int, ...]] = field(default_factory=dict)
     revocations: int = 0
+    resumed_from: tuple[str, int] | None = None
 
     def apply(self, record: Record) -> None:
         """Add one record."""
@@ -321,6 +332,8 @@ class JournalState:
             self._release(record)
         elif isinstance(record, Remembered):
             self._remember(record)
+        elif isinstance(record, Resumed):
+            self.resumed_from = (record.epoch, record.generation)
         elif isinstance(record, Settled):
             self.left.clear()
             self.going.clear()
@@ -450,6 +463,7 @@ class JournalState:
         self.drains = {drain.site: drain for drain in record.drains}
         self.adopting, self.adopted = record.adopting, dict(record.adopted)
         self.revocations = record.revocations
+        self.resumed_from = record.resumed_from
 
     def _stand(self, account_id: str, stands: Standing) -> None:
         if stands:
@@ -567,6 +581,7 @@ class JournalState:
                 self.adopting,
                 tuple(sorted(self.adopted.items())),
                 self.revocations,
+                self.resumed_from,
             )
         )
         return found

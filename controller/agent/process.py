@@ -3,9 +3,10 @@
 ``POST /commands`` (list of Command → list of Receipt), ``GET /status?after=VERSION&wait=SECONDS``
 (SiteStatus), ``GET /adj-rib-out`` (list of RibRow; 503 while the speaker cannot be reached),
 ``POST /confirmations`` (Confirmation → Receipt), ``POST /health-grants`` (HealthGrant → Receipt),
-``POST /drains`` (DrainOrder → Receipt), ``POST /registry`` (RegistryNews → Receipt). For people, with
-everything else gone: ``POST /overrides`` and ``POST /emergencies`` (Brought → Done; 403 with the reason when
-refused), ``GET /overrides`` (what was brought).
+``POST /drains`` (DrainOrder → Receipt), ``POST /registry`` (RegistryNews → Receipt), ``POST /quarantine``
+(NewerJournal → Receipt: the controller remembers a newer one). For people, with everything else gone:
+``POST /overrides`` and ``POST /emergencies`` (Brought → Done; 403 with the reason when refused), ``GET
+/overrides`` (what was brought).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from starlette.routing import Route as HttpRoute
 
 from controller.agent.clock import reading
 from controller.agent.config import AgentConfig, read_agent_config
+from controller.agent.ending import Ending
+from controller.agent.epoch import Reached
 from controller.agent.epoch_file import EpochFile
 from controller.agent.errors import JournalDamagedError, JournalError
 from controller.agent.journal import Journal
@@ -40,6 +43,7 @@ from controller.transport.messages import (
     Done,
     DrainOrder,
     HealthGrant,
+    NewerJournal,
     RegistryNews,
 )
 
@@ -57,16 +61,14 @@ def run_agent(site: str, state_dir: Path, socket: Path, config: Path | AgentConf
 
 async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) -> None:
     memory = EpochFile(Path(config.epoch_dir) if config.epoch_dir else socket.parent, site)
-    quarantine = Quarantine(site, state_dir, socket, config, memory)
+    ending = Ending()
+    quarantine = Quarantine(site, state_dir, socket, config, memory, ending)
     opened: Journal | None
     try:
-        opened = await quarantine.behind(Journal.open(state_dir, site))
+        opened = await quarantine.behind(Journal.open(state_dir, site), memory.read())
     except JournalDamagedError as error:
         opened = await quarantine.damaged(str(error))
-    here: Site | None = None
-    while here is None:
-        if opened is None:
-            return
+    while opened is not None:
         journal = opened
         memory.write(journal.state)
         journal.appended = memory.write
@@ -76,24 +78,41 @@ async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) 
         except DamagedChunkError as error:
             journal.close()
             opened = await quarantine.damaged(str(error))
+            continue
+        if again_s is not None:
+            asyncio.get_running_loop().call_later(again_s, _read_policy_again, here, config, journal)
+        known = await _serve_site(here, socket, ending)
+        if known is None:
+            journal.close()
+            return
+        journal.appended = lambda _: None
+        memory.keep(known)
+        opened = await quarantine.behind(journal, known)
+
+
+def _read_policy_again(here: Site, config: AgentConfig, journal: Journal) -> None:
+    here.set_policy(read_policy(config, journal, reading())[0])
+
+
+async def _serve_site(here: Site, socket: Path, ending: Ending) -> Reached | None:
+    """Serve a site until SIGTERM; or until the controller tells of a newer journal: return that."""
+    stop = ending.next()
+    here.told_of.add_done_callback(lambda _: ending.soon())
     work = asyncio.create_task(here.run(), name="site")
-    if again_s is not None:
-        asyncio.get_running_loop().call_later(
-            again_s, lambda: here.set_policy(read_policy(config, journal, reading())[0])
-        )
-    stop = asyncio.create_task(
-        serve_app(agent_app(here), socket=socket, ready=ready, on_stop=here.report.wake), name="http"
+    http = asyncio.create_task(
+        serve_app(agent_app(here), socket=socket, ready=ready, on_stop=here.report.wake, stop=stop),
+        name="http",
     )
     try:
-        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, http}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (work, stop):
+        for task in (work, http):
             task.cancel()
-        results = await asyncio.gather(work, stop, return_exceptions=True)
-        journal.close()
+        results = await asyncio.gather(work, http, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
+    return here.told_of.result() if here.told_of.done() else None
 
 
 def agent_app(site: Site) -> Starlette:
@@ -125,6 +144,13 @@ def agent_app(site: Site) -> Starlette:
         except TransportGarbledError as error:
             return problem(400, str(error))
         return json_response(site.grant(given))
+
+    async def quarantine(request: Request) -> Response:
+        try:
+            given = await read_body(request, NewerJournal)
+        except TransportGarbledError as error:
+            return problem(400, str(error))
+        return json_response(site.quarantine(given))
 
     async def drains(request: Request) -> Response:
         try:
@@ -161,6 +187,7 @@ def agent_app(site: Site) -> Starlette:
             HttpRoute("/commands", commands, methods=["POST"]),
             HttpRoute("/confirmations", confirmations, methods=["POST"]),
             HttpRoute("/health-grants", health_grants, methods=["POST"]),
+            HttpRoute("/quarantine", quarantine, methods=["POST"]),
             HttpRoute("/drains", drains, methods=["POST"]),
             HttpRoute("/registry", registry, methods=["POST"]),
             HttpRoute("/overrides", bringing(site.override), methods=["POST"]),

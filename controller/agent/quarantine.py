@@ -6,7 +6,6 @@ one, and what its speaker has stands (``salvage``). Both by a record that the op
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from starlette.routing import Route as HttpRoute
 
 from controller.agent.break_glass import begin_again, release
 from controller.agent.config import AgentConfig
-from controller.agent.epoch import behind
+from controller.agent.ending import Ending
+from controller.agent.epoch import Reached, behind, reached
 from controller.agent.epoch_file import EpochFile
 from controller.agent.errors import JournalError
 from controller.agent.journal import Journal
-from controller.agent.journal_records import JournalState
+from controller.agent.journal_records import JournalState, replay, sound_records
 from controller.agent.override import OverrideRefusedError
 from controller.agent.policy import FLOOR
 from controller.agent.report import Report
@@ -34,9 +34,6 @@ from controller.transport.http_server import json_response, problem, read_body, 
 from controller.transport.messages import Brought, Command, Done, Receipt, SiteStatus
 
 LONGEST_WAIT_S = 60.0
-
-RELEASED_AFTER_S = 0.1
-"""Seconds between the answer to a release and the agent's going on: the answer is to be out by then."""
 
 log = structlog.get_logger()
 
@@ -50,15 +47,16 @@ class Quarantine:
     socket: Path
     config: AgentConfig
     memory: EpochFile
+    ending: Ending
 
-    async def behind(self, journal: Journal) -> Journal | None:
-        """Hold a journal up that is behind what was reached, until it is released."""
-        fault = behind(journal.state, self.memory.read())
-        if fault is None:
+    async def behind(self, journal: Journal, known: Reached | None) -> Journal | None:
+        """Hold a journal up that is behind what is ``known`` to have been reached, until it is released."""
+        fault = behind(journal.state, known)
+        if known is None or fault is None:
             return journal
 
         def done(text: str) -> list[str]:
-            return release(text, journal, self.config, FLOOR)
+            return release(text, journal, self.config, FLOOR, known)
 
         return journal if await self._serve(fault, journal.state, done) else None
 
@@ -71,15 +69,15 @@ class Quarantine:
             data = (self.state_dir / "journal").read_bytes()
         except OSError as error:
             raise JournalError(f"the damaged journal cannot be read: {error.strerror}") from error
-        known = self.memory.read()
-        kept = salvaged(data, self.site, 0 if known is None else known.generation)
+        known = self.memory.read() or reached(replay(sound_records(data)))
+        kept = salvaged(data, self.site, known.generation)
         other = of_another_site(data, self.site)
         begun: list[Journal] = []
 
         def done(text: str) -> list[str]:
             if other:
                 raise OverrideRefusedError(f"release refused: this is the journal of {other}: put ours back")
-            journal, said = begin_again(text, self.state_dir, kept, self.config, FLOOR)
+            journal, said = begin_again(text, self.state_dir, kept, self.config, FLOOR, known=known)
             begun.append(journal)
             return said
 
@@ -101,29 +99,20 @@ class Quarantine:
             machines=(),
             fault=fault,
         )
-        report, released = Report(status, new_version()), asyncio.Event()
-        server = asyncio.create_task(
-            serve_app(
-                self._app(fault, report, done, released), socket=self.socket, ready=ready, on_stop=report.wake
-            ),
-            name="http",
+        report, taken = Report(status, new_version()), list[str]()
+        await serve_app(
+            self._app(fault, report, done, taken),
+            socket=self.socket,
+            ready=ready,
+            on_stop=report.wake,
+            stop=self.ending.next(),
         )
-        freed = asyncio.create_task(released.wait(), name="released")
-        try:
-            await asyncio.wait({server, freed}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            report.wake()
-            for task in (server, freed):
-                task.cancel()
-            results = await asyncio.gather(server, freed, return_exceptions=True)
-        if isinstance(results[0], BaseException) and not isinstance(results[0], asyncio.CancelledError):
-            raise results[0]
-        if released.is_set():
+        if taken:
             log.warning("released from quarantine")
-        return released.is_set()
+        return bool(taken)
 
     def _app(
-        self, fault: str, report: Report, done: Callable[[str], list[str]], released: asyncio.Event
+        self, fault: str, report: Report, done: Callable[[str], list[str]], taken: list[str]
     ) -> Starlette:
         async def commands(request: Request) -> Response:
             try:
@@ -135,8 +124,6 @@ class Quarantine:
 
         async def adj_rib_out(_: Request) -> Response:
             return problem(503, f"quarantined: {fault}")
-
-        taken: list[str] = []
 
         async def release_it(request: Request) -> Response:
             if taken:
@@ -151,7 +138,7 @@ class Quarantine:
             except JournalError as error:
                 return problem(503, str(error))
             taken.extend(said)
-            asyncio.get_running_loop().call_later(RELEASED_AFTER_S, released.set)
+            self.ending.soon()
             return json_response(Done(tuple(said), ""))
 
         return Starlette(

@@ -21,6 +21,7 @@ from controller.agent.break_glass import BreakGlass
 from controller.agent.clock import reading, wall_clock
 from controller.agent.commands import Surroundings, confirm, confirm_by, decide_all, enrol_all, put_back
 from controller.agent.config import AgentConfig, AgentConfigError
+from controller.agent.epoch import Reached, told
 from controller.agent.errors import JournalError
 from controller.agent.forwarding import forward_routes
 from controller.agent.guard import ORDINARY, Guarded, judge, moot, released, unreleased
@@ -56,6 +57,8 @@ from controller.transport.messages import (
     DrainOrder,
     HealthGrant,
     HeldEffect,
+    NewerJournal,
+    Outcome,
     Receipt,
     RegistryNews,
     SiteStatus,
@@ -111,6 +114,8 @@ class Site:
         self._out: dict[Prefix, float] = {}
         self._health = Health()
         self._wishes = Wishes(secrets.token_hex(4))
+        self.told_of: asyncio.Future[Reached] = asyncio.get_running_loop().create_future()
+        """Done once the controller has told of a newer journal than this one: it is to be quarantined."""
         self._ruling = judge(self._guarded())
         plan = reconcile(self._facts())
         self.report = Report(self._status(plan), first_version)
@@ -129,6 +134,8 @@ class Site:
         """Judge commands in order; those that are ``accepted`` are on disk. Blocks for one sync."""
         state = self._journal.state
         self._heard_at = reading()
+        if self.told_of.done():
+            return [self._unwritten(c, "quarantined: the controller knows a newer journal") for c in commands]
         decisions = decide_all(commands, state, self._projections.chunks(state), self._around())
         records = [d.record for d in decisions if d.record is not None]
         receipts = [d.receipt for d in decisions]
@@ -203,6 +210,24 @@ class Site:
             self._wake.set()
         log.info("registry", outcome=receipt.outcome, reason=receipt.reason, accounts=len(news.entries))
         return receipt
+
+    def quarantine(self, remembered: NewerJournal) -> Receipt:
+        """Take in what the controller remembers of the journal; ``accepted``: it goes into quarantine."""
+        state = self._journal.state
+
+        def answer(outcome: Outcome, reason: str) -> Receipt:
+            return Receipt(state.site, state.generation, outcome, reason)
+
+        if remembered.site != state.site:
+            return answer("refused", f"this is site {state.site}, not {remembered.site}")
+        if remembered.fence < state.fence:
+            return answer("stale", f"fence {remembered.fence} is below {state.fence}")
+        known = told(remembered, state)
+        if known is None:
+            return answer("refused", f"generation {state.generation} of {state.epoch} is not behind that")
+        if not self.told_of.done():
+            self.told_of.set_result(known)
+        return answer("accepted", "quarantined until it is released")
 
     def override(self, text: str) -> Done:
         """Let go what is held; raises OverrideRefusedError and JournalError."""
@@ -496,6 +521,7 @@ class Site:
             drained=tuple(sorted(self._drains.off)),
             kept=self._drains.kept(),
             revocations=state.revocations,
+            resumed_from=state.resumed_from,
         )
 
     def _taken_off(self) -> list[HeldEffect]:

@@ -16,6 +16,8 @@ def foretold(forecast: Forecast) -> list[str]:
         f"{_count(forecast.withdrawals)} of them withdrawals; {_count(forecast.paths_explored)} paths tried, "
         f"the longest {_count(forecast.longest_path)} ASes; over in {_milliseconds(forecast.seconds)}"
     )
+    if not forecast.left:
+        return [figures, "no router keeps a route"]
     ends = [
         f"{name} ends with {' or '.join(path_text(path) for path in paths)}"
         for name, paths in list(forecast.left.items())[:SHOWN]
@@ -23,8 +25,8 @@ def foretold(forecast: Forecast) -> list[str]:
     if len(forecast.left) > SHOWN:
         ends.append(f"{len(forecast.left) - SHOWN} more routers keep a route")
     if forecast.lost:
-        everybody = "" if forecast.left else "every router: "
-        ends.append(f"without a route at the end: {everybody}{', '.join(forecast.lost)}")
+        more = f" and {len(forecast.lost) - SHOWN} more" if len(forecast.lost) > SHOWN else ""
+        ends.append(f"without a route at the end: {', '.join(forecast.lost[:SHOWN])}{more}")
     return [figures, *ends]
 
 

@@ -34,6 +34,7 @@ LEFT_OUT = {
     "rollout_sites": "the operational state's history",
     "sites": "what this store gave which site: another one has not given it",
     "site_trees": "what this store gave which site",
+    "site_journals": "what this store has heard of its sites' journals: another one hears it anew",
     "site_conflicts": "found anew by the store that is opened",
     "rollbacks": "the operational state's history",
     "rollback_accounts": "the operational state's history",

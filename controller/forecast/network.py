@@ -3,12 +3,16 @@
 A session shows in a RIB only where it brought a route. Where it did not, the route may have been dropped for
 the receiver's own AS in its path (RFC 4271, 9.1.2), or never sent: by policy, or because the route came from
 there. The first is assumed of whoever is seen to pass the prefix on to anybody, the second of everybody else.
+
+Where routers mark routes by whose they are (a community of their own: ``AS:1`` a customer's, ``:2`` a peer's,
+``:3`` a provider's), the contracts are known, and with them what is liked best and who is told of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from controller.bgp import AsPath
 from controller.errors import HeraldError
@@ -25,6 +29,10 @@ class NothingAnnouncedError(HeraldError):
     """No router has a route from any of our sites: there is nothing to foretell."""
 
 
+Contract = Literal["customer", "peer", "provider"]
+"""What a neighbour is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Router:
     """A router before the withdrawal.
@@ -32,6 +40,7 @@ class Router:
     ``asn`` None: nobody has a route from it, so it never matters. ``routes``: neighbour → path, as received,
     the oldest first. ``tells``: the neighbours that it passes routes on to. ``prefers``: neighbours whose
     routes it takes whatever their length, as its choice shows. ``origin``: it has the prefix itself.
+    ``contracts``: what each neighbour is to it, where that is known.
     """
 
     name: str
@@ -42,7 +51,16 @@ class Router:
     tells: tuple[str, ...] = ()
     prefers: frozenset[str] = frozenset()
     origin: bool = False
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
 
+
+CONTRACTS: Mapping[int, Contract] = {1: "customer", 2: "peer", 3: "provider"}
+"""The mark that a router puts on a route, and what it says of the neighbour."""
+
+LIKED: Sequence[Contract | None] = ("customer", "peer", None, "provider")
+"""Whose routes are liked best, by common policy."""
+
+_REVERSED: Mapping[Contract, Contract] = {"customer": "provider", "peer": "peer", "provider": "customer"}
 
 Network = Mapping[str, Router]
 """All routers by name, in the order of their identifiers."""
@@ -66,6 +84,7 @@ def network(
         if row.from_ is not None and row.node in brought:
             brought[row.node][row.from_] = row
     ases = _ases(rows)
+    contracts = _contracts(rows, ases)
     if not set(origins) & ases.keys():
         raise NothingAnnouncedError("no router has a route from one of our sites")
     found = {}
@@ -78,11 +97,54 @@ def network(
             asn=ases.get(name),
             routes=routes,
             best=best,
-            tells=_tells(name, brought, neighbours[name], ases, origins),
-            prefers=_prefers(routes, best),
+            tells=tuple(contracts[name])
+            if name in contracts and name not in origins
+            else _tells(name, brought, neighbours[name], ases, origins),
+            prefers=frozenset() if name in contracts else _prefers(routes, best),
             origin=name in origins,
+            contracts=contracts.get(name, {}),
         )
     return found
+
+
+def _contracts(rows: Sequence[RibRow], ases: Mapping[str, int]) -> dict[str, dict[str, Contract]]:
+    """What neighbours are to each router, by its own marks on routes, else by theirs."""
+    marked = [
+        (row.node, row.from_, contract) for row, contract in _marked(rows, ases) if row.from_ is not None
+    ]
+    found: dict[str, dict[str, Contract]] = {}
+    for node, neighbour, contract in marked:
+        found.setdefault(node, {})[neighbour] = contract
+    for node, neighbour, contract in marked:
+        found.setdefault(neighbour, {}).setdefault(node, _REVERSED[contract])
+    return found
+
+
+def _marked(rows: Sequence[RibRow], ases: Mapping[str, int]) -> Iterator[tuple[RibRow, Contract]]:
+    """The rows of routers that mark every route by one AS, which is their own as far as anybody knows it."""
+    marks = {id(row): dict(_marks(row)) for row in rows}
+    by_node: dict[str, list[RibRow]] = {}
+    for row in rows:
+        by_node.setdefault(row.node, []).append(row)
+    for node, its in by_node.items():
+        common = set.intersection(*(set(marks[id(row)]) for row in its))
+        asn = ases.get(node, min(common, default=0))
+        if asn in common:
+            yield from ((row, marks[id(row)][asn]) for row in its)
+
+
+def _marks(row: RibRow) -> Iterator[tuple[int, Contract]]:
+    for community in row.communities:
+        asn, _, mark = community.partition(":")
+        if asn.isdecimal() and mark.isdecimal() and int(mark) in CONTRACTS:
+            yield int(asn), CONTRACTS[int(mark)]
+
+
+def may_tell(router: Router, best: str | None, neighbour: str) -> bool:
+    """Tell whether contracts let a router pass the route from ``best`` on to a neighbour (valley-free)."""
+    if not router.contracts or router.origin:
+        return True
+    return "customer" in (router.contracts.get(neighbour), router.contracts.get(best or ""))
 
 
 def _ases(rows: Iterable[RibRow]) -> dict[str, int]:

@@ -30,8 +30,8 @@ def forecast(inventory: Inventory, rows: Sequence[RibRow], sites: Collection[str
     None when no router has a route from any of our sites: then nothing would happen.
     """
     ours = {site.name: site.router for site in inventory.sites}
-    speaking = [*inventory.routers(), *(inventory.node(router) for router in ours.values())]
-    names = {node.name for node in speaking}
+    names = {node.name for node in inventory.routers()} | set(ours.values())
+    speaking = [node for node in inventory.nodes if node.name in names]  # in the order of their identifiers
     try:
         routers = network(
             rows,

@@ -14,7 +14,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from controller.bgp import AsPath
-from controller.forecast.network import AVOIDS_LOOPS, KEEPS_OLDEST, Network, Router, holds_itself
+from controller.forecast.network import (
+    AVOIDS_LOOPS,
+    KEEPS_OLDEST,
+    LIKED,
+    Network,
+    Router,
+    holds_itself,
+    may_tell,
+)
 
 TRAVEL_S = 0.0003
 """Seconds, at most, that an UPDATE is under way on a link without delay."""
@@ -103,8 +111,8 @@ class _State:
         return None if self.best is None else (asn, *self.routes[self.best])
 
     def _may_tell(self, neighbour: str, path: AsPath, network: Network) -> bool:
-        if neighbour == self.best:
-            return False  # it came from there
+        if neighbour == self.best or not may_tell(self.router, self.best, neighbour):
+            return False  # it came from there, or is none of the neighbour's business
         receiver = network[neighbour]
         return not (self.router.daemon in AVOIDS_LOOPS and holds_itself(receiver, path))
 
@@ -129,9 +137,10 @@ class _State:
         ages = list(self.routes)
         oldest = self.router.daemon in KEEPS_OLDEST
 
-        def rank(neighbour: str) -> tuple[bool, int, int]:
+        def rank(neighbour: str) -> tuple[bool, int, int, int]:
             age = ages.index(neighbour) if oldest else self._order[neighbour]
-            return neighbour not in self.router.prefers, len(self.routes[neighbour]), age
+            liked = LIKED.index(self.router.contracts.get(neighbour))
+            return neighbour not in self.router.prefers, liked, len(self.routes[neighbour]), age
 
         self.best = min(self.routes, key=rank)
 

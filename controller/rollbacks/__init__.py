@@ -13,6 +13,6 @@ carries it out in one transaction::
     routes, pin_routes
 
 It stands beside ``controller.addressing``, whose tables and writes it uses, and on ``controller.snapshots``,
-``controller.safety`` and the tables of ``controller.rollout`` and ``controller.guard``. Nothing below depends
-on it.
+``controller.safety``, the tables of ``controller.rollout`` and ``controller.guard``, and the crash points.
+Nothing below depends on it.
 """

@@ -13,6 +13,7 @@ from controller.addressing.times import rfc3339
 from controller.addressing.writes import Write
 from controller.rollbacks.foreseen import Foreseen
 from controller.rollbacks.undone import superseded, undone, unhold
+from controller.rollout.crash_points import crash_point
 from controller.snapshots import outbox, pins
 from controller.snapshots import store as snapshots
 from controller.snapshots.model import Change, ChangeSet
@@ -59,6 +60,7 @@ def carry_out(write: Write, found: Foreseen, reason: str) -> RollbackRow:
     if not halves:
         write.record("roll-back", "rollback", made.id, None, snapshot_id=found.snapshot.id)
     write.session.flush()
+    crash_point("rollback-unwritten")
     return made
 
 

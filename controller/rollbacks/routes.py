@@ -18,6 +18,7 @@ from controller.rollbacks.bodies import CreateRollback, ProgressBody, RollbackBo
 from controller.rollbacks.carrying import carry_out
 from controller.rollbacks.foreseen import MOST_NAMED, Foreseen, foresee, the_snapshot
 from controller.rollbacks.showing import in_full, line, progress
+from controller.rollout.crash_points import crash_point
 from controller.snapshots import store as snapshots
 from controller.snapshots.rollback_tables import RollbackRow
 
@@ -47,7 +48,9 @@ def create_rollback(body: CreateRollback, caller: CallerDep, writer: WriterDep) 
         _as_seen(write.session, body, found)
         return in_full(write.session, carry_out(write, found, body.reason))
 
-    return writer.run(work)
+    answer = writer.run(work)
+    crash_point("rollback-written")
+    return answer
 
 
 @router.get("", response_model=RollbackPage)

@@ -15,6 +15,7 @@
 ``health_grants`` which withdrawals for want of bindings sites are granted (pure);
 ``intended``  what the operational state wants of single prefixes;
 ``backoff``   how long to wait before trying again (pure);
+``remembered`` whether a site still has the journal that it had (pure); ``site_journals``: which that is;
 ``records``   roll-outs, sites and their trees in the database;
 ``waiting_line`` the change-sets that wait, each asker's in turn; ``admission``: how one goes on from there;
 ``begin``     from a change-set that may go to its roll-out; ``reverts``: the way back of one;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 from controller.guard.admission import Guard
@@ -65,6 +65,8 @@ class Admitter:
             admitted = await asyncio.to_thread(self._admit, this_round)
             if admitted:
                 crash_point("admission-written")
+            for stage in _stages(admitted):
+                crash_point(f"{stage}-written")
             for admission in admitted:
                 self._admitted(admission)
         self._wake_after_grace()
@@ -94,6 +96,8 @@ class Admitter:
                 )
                 if admitted:
                     crash_point("admission-unwritten")
+                for stage in _stages(admitted):
+                    crash_point(f"{stage}-unwritten")
         except BaseException:
             self._guard.forget()  # what it counted is undone
             raise
@@ -110,6 +114,10 @@ class Admitter:
                 return None
             whys.append(f"{follower.site}: {move.reason}")
         return "; ".join(whys) or None
+
+
+def _stages(admitted: Iterable[Admission]) -> Iterator[str]:
+    return (stage for a in admitted if a.begun is not None for stage in a.begun.stages)
 
 
 _ANY = ChunkHash("")

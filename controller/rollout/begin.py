@@ -38,12 +38,14 @@ from controller.snapshots.tables import ChunkRow
 class Begun:
     """A roll-out that has begun. ``targets``: by site, what it is to have now.
 
-    ``names``: chunks that have become others, at sites and in staged roll-outs of the account.
+    ``names``: chunks that have become others, at sites and in staged roll-outs of the account. ``stages``: of
+    a rollback or a delete, as ``crash_points`` calls them.
     """
 
     tracked: Tracked
     targets: Mapping[str, ChunkHash]
     names: Mapping[ChunkHash | None, ChunkHash]
+    stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,16 @@ def begin(session: Session, change_set: ChangeSet, lane: str, bench: Bench) -> B
             trees[site] = SiteTreeRow(site=site, account_id=account)
             session.add(trees[site])
         trees[site].hash, trees[site].rollout_id = hash_, rollout.id
+    stages = {
+        "rollback-half": change_set.lane == pins.LANE and change_set.after is None,
+        "delete": second is not None,
+        "removal": change_set.after is not None,
+    }
     return Begun(
-        Tracked(row.seq, rollout, footprint(head, found.chunk), now, change_set.actor), targets, names
+        Tracked(row.seq, rollout, footprint(head, found.chunk), now, change_set.actor),
+        targets,
+        names,
+        tuple(stage for stage, holds in stages.items() if holds),
     )
 
 

@@ -11,6 +11,7 @@ from controller.rollout.carried import intents_between
 from controller.rollout.course import Rollout
 from controller.rollout.fleet import Fleet
 from controller.rollout.followed import Followed
+from controller.rollout.remembered import Remembered
 from controller.rollout.states import RolloutState
 from controller.rollout.tracked import Handing, Target
 from controller.snapshots import store as snapshots
@@ -82,9 +83,26 @@ class SiteBook:
             final=final and rollout.state is not RolloutState.REVERTING,
         )
 
+    def remembered(self, site: str) -> Remembered | None:
+        """What is remembered of the site's journal."""
+        return self._fleet.journals.at(site)
+
+    def behind(self, status: SiteStatus, before: Remembered | None, given: int) -> str:
+        """Why the site's journal is behind what was remembered and given when it was asked."""
+        return self._fleet.journals.judge(status, before, given)
+
+    def saw(self, status: SiteStatus) -> None:
+        """The site, which is not behind, tells this of its journal."""
+        self._fleet.journals.saw(status)
+
+    def acknowledged(self, site: str, generation: int) -> None:
+        """The site has journalled a command of this generation."""
+        self._fleet.journals.acknowledged(site, generation)
+
     async def recognise(self, status: SiteStatus) -> None:
         """Keep that a site was given commands that this store does not know; none of it is ever undone."""
         stale = await self._fleet.conflicts.recognise(status, self._fleet.targets(status.site))
+        self._fleet.journals.saw(status, adopt=True)
         for change_set_id, account_id in stale.items():
             self._tell(change_set_id, account_id)
 

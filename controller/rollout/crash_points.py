@@ -6,6 +6,11 @@ process, by SIGKILL, at its n-th passing of the place. Without the variable a pl
 ==========================  =====================================================================
 ``admission-unwritten``     a change-set is compiled, its roll-out not committed
 ``admission-written``       it is committed, nobody has heard of it
+``rollback-unwritten``      a rollback's record, pins and halves are there, and not committed
+``rollback-written``        committed, whoever asked has no answer
+``<stage>-unwritten``       ``rollback-half`` (the additive ones first), ``delete`` (the first half, with the
+                            second queued behind it), ``removal`` (the second): begun, not committed
+``<stage>-written``         committed, nobody has heard of it
 ``<act>-unwritten``         ``deliver``, ``confirm``, ``revert``, ``conclude``: decided, not committed
 ``<act>-written``           committed, not begun
 ``generation-reserved``     a command has its generation, and was not sent
@@ -25,10 +30,13 @@ import os
 import signal
 
 ACTS = ("deliver", "confirm", "revert", "conclude")
+STAGES = ("rollback-half", "delete", "removal")
 NAMES = (
     "admission-unwritten",
     "admission-written",
-    *(f"{act}-{when}" for act in ACTS for when in ("unwritten", "written")),
+    "rollback-unwritten",
+    "rollback-written",
+    *(f"{act}-{when}" for act in (*STAGES, *ACTS) for when in ("unwritten", "written")),
     "generation-reserved",
     "command-received",
     "confirming",

@@ -37,6 +37,7 @@ from controller.rollout.listeners import Listeners
 from controller.rollout.looking import Looker
 from controller.rollout.recorder import Recorder
 from controller.rollout.site import SiteFollower
+from controller.rollout.site_journals import SiteJournals
 from controller.rollout.states import RolloutState, SiteEvent
 from controller.rollout.stepping import Stepper
 from controller.rollout.supervise import keep_running
@@ -78,8 +79,8 @@ class Driver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners = Listeners()
         self._followed = Followed()
-        self._fleet = fleet = Fleet(store)
         unwritten = Unwritten()
+        self._fleet = fleet = Fleet(store, unwritten)
         self._stepper = stepper = Stepper(self._followed, unwritten, clock, self._moved)
         self._deadlines = Deadlines(self._followed, unwritten, stepper, clock)
         self._wishes = Wishes(self._followed, stepper)
@@ -108,7 +109,7 @@ class Driver:
         self._recorder = Recorder(
             store,
             unwritten,
-            fleet.conflicts,
+            fleet,
             writing,
             clock,
             did=self._afterwards.did,
@@ -171,6 +172,11 @@ class Driver:
     def highest_fence(self) -> int:
         """Return the highest fence that a site tells of."""
         return max((f.view.status.fence for f in self.sites.values() if f.view.status), default=0)
+
+    @property
+    def journals(self) -> SiteJournals:
+        """What is remembered of sites' journals."""
+        return self._fleet.journals
 
     @property
     def fence(self) -> int:

@@ -10,6 +10,7 @@
     ├── UnknownRolloutError     no roll-out of that id is under way
     ├── UnknownSiteError        no site is called that
     └── WrongSiteError          the agent at a site's address says that it is another site
+        └── JournalBehindError  it is the site, with a journal that is not the one that it had
 """
 
 from __future__ import annotations
@@ -47,3 +48,7 @@ class UnknownSiteError(RolloutError):
 
 class WrongSiteError(RolloutError):
     """An agent answers for another site than the one that it was dialled as; it is given nothing."""
+
+
+class JournalBehindError(WrongSiteError):
+    """A site came back with an older journal, or another one; it is given nothing until that is released."""

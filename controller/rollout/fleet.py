@@ -10,7 +10,9 @@ from controller.rollout import records
 from controller.rollout.conflicts import Conflicts
 from controller.rollout.course import Rollout
 from controller.rollout.site import SiteFollower
+from controller.rollout.site_journals import SiteJournals
 from controller.rollout.tracked import Target
+from controller.rollout.unwritten import Unwritten
 from controller.snapshots.model import ChunkHash
 from controller.store import Store
 
@@ -18,9 +20,10 @@ from controller.store import Store
 class Fleet:
     """``sites``: their followers, by name. Targets are a copy of what is on disk. On the driver's loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, unwritten: Unwritten) -> None:
         self.sites: dict[str, SiteFollower] = {}
         self.conflicts = Conflicts(store)
+        self.journals = SiteJournals(unwritten.waits.set)
         self.known: set[str] = set()
         """Names of all chunks that this controller ever made."""
         self._targets: dict[str, dict[str, Target]] = {}
@@ -32,6 +35,7 @@ class Fleet:
         for site in self.sites:
             self._targets[site] = records.targets(session, site)
         self.conflicts.load(session, self._targets)
+        self.journals.load(session)
 
     def targets(self, site: str) -> Mapping[str, Target]:
         """What the site is to have, by account."""

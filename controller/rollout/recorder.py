@@ -8,9 +8,11 @@ from typing import NoReturn
 
 from controller.rollout import records
 from controller.rollout.acts import Act, Done, carry_out
-from controller.rollout.conflicts import Conflicts, Settled
+from controller.rollout.conflicts import Settled
 from controller.rollout.course import Rollout
 from controller.rollout.crash_points import crash_point
+from controller.rollout.fleet import Fleet
+from controller.rollout.remembered import Remembered
 from controller.rollout.unwritten import Unwritten
 from controller.store import Store
 
@@ -26,7 +28,7 @@ class Recorder:
         self,
         store: Store,
         unwritten: Unwritten,
-        conflicts: Conflicts,
+        fleet: Fleet,
         writing: asyncio.Lock,
         clock: Callable[[], float],
         *,
@@ -36,7 +38,8 @@ class Recorder:
     ) -> None:
         self._store = store
         self._unwritten = unwritten
-        self._conflicts = conflicts
+        self._conflicts = fleet.conflicts
+        self._journals = fleet.journals
         self._writing = writing
         self._clock = clock
         self._did = did
@@ -53,18 +56,19 @@ class Recorder:
         """Write what there is to be written; nothing of it is lost when that fails."""
         async with self._writing:
             batch = self._unwritten.take()
-            settled = self._conflicts.take_settled()
-            if not batch.rollouts and not settled and not batch.acts:
+            settled, journals = self._conflicts.take_settled(), self._journals.take()
+            if not batch.rollouts and not settled and not batch.acts and not journals:
                 return
             rollouts = {id_: tracked.rollout for id_, tracked in batch.rollouts.items()}
             wanted = [(tracked.rollout, act) for tracked, act in batch.acts]
             done: list[Done] | None = None
             try:
-                done = await asyncio.to_thread(self._save, rollouts, wanted, settled)
+                done = await asyncio.to_thread(self._save, rollouts, wanted, settled, journals)
             finally:
                 if done is None:
                     self._unwritten.put_back(batch)
                     self._conflicts.put_back(settled)
+                    self._journals.put_back(journals)
             if batch.frees:
                 self._freed()
             for one in done:
@@ -78,6 +82,7 @@ class Recorder:
         rollouts: Mapping[str, Rollout],
         acts: Sequence[tuple[Rollout, Act]],
         settled: Iterable[Settled],
+        journals: Mapping[str, Remembered],
     ) -> list[Done]:
         with self._store.write() as session:
             done = carry_out(session, rollouts, acts, self._clock())
@@ -85,4 +90,5 @@ class Recorder:
                 crash_point(f"{type(one.act).__name__.lower()}-unwritten")
             for site, account_id, generation in settled:
                 records.forget_conflict(session, site, account_id, generation)
+            records.remember_journals(session, journals)
         return done

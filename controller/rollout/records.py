@@ -13,11 +13,13 @@ from controller.rollout.begin import change_set_state, decode_course, sides_of
 from controller.rollout.course import Rollout, SiteProgress
 from controller.rollout.delivery import Footprint, footprint
 from controller.rollout.errors import StoreReplacedError
+from controller.rollout.remembered import Remembered
 from controller.rollout.states import OVER, RolloutState, SiteState
 from controller.rollout.tables import (
     RolloutRow,
     RolloutSiteRow,
     SiteConflictRow,
+    SiteJournalRow,
     SiteRow,
     SiteTreeRow,
 )
@@ -241,6 +243,18 @@ def conflicts(session: Session) -> list[SiteConflictRow]:
     return list(
         session.scalars(select(SiteConflictRow).order_by(SiteConflictRow.site, SiteConflictRow.account_id))
     )
+
+
+def remembered_journals(session: Session) -> dict[str, Remembered]:
+    """Return what is remembered of each site's journal."""
+    rows = session.scalars(select(SiteJournalRow))
+    return {row.site: Remembered(row.epoch, row.generation) for row in rows}
+
+
+def remember_journals(session: Session, journals: Mapping[str, Remembered]) -> None:
+    """Keep what sites have told of their journals."""
+    for site, journal in journals.items():
+        session.merge(SiteJournalRow(site=site, epoch=journal.epoch, generation=journal.generation))
 
 
 def record_foreign(

@@ -20,13 +20,21 @@ from controller.addressing.times import rfc3339
 from controller.rollout.backoff import delay_s
 from controller.rollout.crash_points import crash_point
 from controller.rollout.delivery import Move, Unknown, next_move
-from controller.rollout.errors import WrongSiteError
+from controller.rollout.errors import JournalBehindError, WrongSiteError
+from controller.rollout.remembered import Remembered
 from controller.rollout.states import SiteEvent
 from controller.rollout.tracked import Handing, Target
 from controller.snapshots.model import ChunkHash, DamagedChunkError
 from controller.store import StoreUnavailableError
 from controller.transport.errors import TransportError
-from controller.transport.messages import Command, Confirmation, Receipt, RegistryNews, SiteStatus
+from controller.transport.messages import (
+    Command,
+    Confirmation,
+    NewerJournal,
+    Receipt,
+    RegistryNews,
+    SiteStatus,
+)
 from controller.transport.protocol import SiteLink
 
 POLL_S = 10.0
@@ -80,6 +88,22 @@ class Book(Protocol):
 
     def is_foreign(self, site: str, account_id: str) -> bool:
         """Whether the site holds the account's chunk by a command that this store never gave."""
+        ...
+
+    def remembered(self, site: str) -> Remembered | None:
+        """What is remembered of the site's journal."""
+        ...
+
+    def behind(self, status: SiteStatus, before: Remembered | None, given: int) -> str:
+        """Why the site's journal is behind what was remembered and given when it was asked; or empty."""
+        ...
+
+    def saw(self, status: SiteStatus) -> None:
+        """The site, which is not behind, tells this of its journal."""
+        ...
+
+    def acknowledged(self, site: str, generation: int) -> None:
+        """The site has journalled a command of this generation."""
         ...
 
     async def recognise(self, status: SiteStatus) -> None:
@@ -183,12 +207,24 @@ class SiteFollower:
     async def _status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """Return the site's status; nothing of it is believed before what it shows of others is kept.
 
-        Raises :class:`TransportError`, :class:`WrongSiteError`, :class:`StoreUnavailableError`.
+        Raises :class:`TransportError`, :class:`WrongSiteError`, :class:`StoreUnavailableError`; and
+        :class:`JournalBehindError` when its journal is not the one that is remembered: the agent is told.
         """
+        before = self._book.remembered(self.site)
         status = await self.link.status(after=after, wait=wait)
         self._same_site(status.site)
-        while not status.fault and status.generation > self._book.given(self.site):
+        while not status.fault:
+            given = self._book.given(self.site)
+            why = self._book.behind(status, before, given)
+            if before is not None and why:
+                await self.link.quarantine(
+                    NewerJournal(self.site, before.epoch, before.generation, self._book.fence)
+                )
+                raise JournalBehindError(why)
+            if status.generation <= given:
+                break
             await self._book.recognise(status)
+            before = self._book.remembered(self.site)
             status = await self.link.status()  # it may have changed meanwhile
             self._same_site(status.site)
         if status.registry == "on" and not status.fault:
@@ -228,6 +264,7 @@ class SiteFollower:
             self._refused.clear()
         self.view = SiteView(self.site, True, "", status, rfc3339(datetime.now(UTC)))
         self.held = dict(status.accounts)
+        self._book.saw(status)
         self.tried.set()
         self._ear.heard(self.site)
         for account_id, target in self._book.targets(self.site).items():
@@ -391,6 +428,7 @@ class SiteFollower:
         self._receipts += 1
         if receipt.outcome in ("accepted", "duplicate"):
             self._given = max(self._given, receipt.generation)
+            self._book.acknowledged(self.site, receipt.generation)
             self._generations[account_id] = receipt.generation
             self.held[account_id] = move.to_hash
             self._ear.told(self.site, account_id, SiteEvent.ACCEPTED, "")

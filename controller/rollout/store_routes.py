@@ -40,6 +40,9 @@ class ConflictBody(BaseModel):
 class StoreSiteBody(BaseModel):
     """A site beside the store: ``given`` is the highest generation that the store knows of.
 
+    ``remembered``: the life of its journal and the highest generation that it acknowledged; ``journal``: what
+    is wrong with the one that it came back with, and what to do; empty: nothing.
+
     ``unknown_prefixes``: what its speaker was given though no account here has it, at most 1,000 of them;
     looked for only where there is a conflict.
     """
@@ -48,6 +51,8 @@ class StoreSiteBody(BaseModel):
     reachable: bool
     given: int
     generation: int | None
+    remembered: str | None
+    journal: str
     conflicts: int
     unknown_prefixes: list[str]
 
@@ -123,7 +128,7 @@ def _complete(driver: Driver, conflict: ConflictBody) -> ConflictBody:
 
 
 def _site(driver: Driver, site: str, conflicts: list[ConflictBody], cidrs: frozenset[str]) -> StoreSiteBody:
-    view = driver.sites[site].view
+    view, known = driver.sites[site].view, driver.journals.at(site)
     count = sum(c.site == site for c in conflicts)
     sent = (
         [] if view.status is None or not count else sorted(str(p) for p in view.status.sent if p not in cidrs)
@@ -133,6 +138,8 @@ def _site(driver: Driver, site: str, conflicts: list[ConflictBody], cidrs: froze
         reachable=view.reachable is True,
         given=driver.conflicts.given(site),
         generation=None if view.status is None else view.status.generation,
+        remembered=None if known is None else f"{known.epoch}:{known.generation}",
+        journal=driver.journals.fault(site) or ("" if view.status is None else view.status.fault),
         conflicts=count,
         unknown_prefixes=sent[:MOST_PREFIXES],
     )

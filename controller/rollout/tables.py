@@ -67,6 +67,16 @@ class SiteRow(Base):
     generation: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class SiteJournalRow(Base):
+    """The newest journal of a site that this store has heard of: its life, and up to where it goes."""
+
+    __tablename__ = "site_journals"
+
+    site: Mapped[str] = mapped_column(SITE, ForeignKey("sites.name"), primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(200))
+    generation: Mapped[int] = mapped_column(BigInteger)
+
+
 class SiteConflictRow(Base):
     """A chunk that a site got by a command which this store never gave: from a newer copy of it, or another.
 

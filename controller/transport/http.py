@@ -24,6 +24,7 @@ from controller.transport.messages import (
     Confirmation,
     DrainOrder,
     HealthGrant,
+    NewerJournal,
     Receipt,
     RegistryNews,
     SiteStatus,
@@ -118,6 +119,10 @@ class HttpSiteLink(HttpLink):
     async def enrol(self, news: RegistryNews) -> Receipt:
         """``POST /registry``."""
         return await self.call("POST", "/registry", Receipt, body=news)
+
+    async def quarantine(self, remembered: NewerJournal) -> Receipt:
+        """``POST /quarantine``."""
+        return await self.call("POST", "/quarantine", Receipt, body=remembered)
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:
         """``GET /status``."""

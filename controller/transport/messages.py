@@ -108,6 +108,16 @@ class HeldEffect(msgspec.Struct, frozen=True):
     reason: str
 
 
+class NewerJournal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The controller remembers a newer journal of the site than it has: one of the life ``epoch`` that had
+    acknowledged ``generation``. An agent whose journal is behind that goes into quarantine."""
+
+    site: str
+    epoch: str
+    generation: int
+    fence: int = 0
+
+
 class HealthWish(msgspec.Struct, frozen=True):
     """A prefix whose bindings machines positively report absent, and why its route is not withdrawn for that.
 
@@ -177,6 +187,8 @@ class SiteStatus(msgspec.Struct, frozen=True):
     the site was told. ``drains``: the drains that the agent knows of, by site, each with its id. At a site
     that is drained itself ``drained`` are the prefixes that are off (or have the longer path) for it, and
     ``kept`` what the drain was to take off and the agent did not let go.
+    ``resumed_from``: the journal (its life and generation) that this one was released in place of, the last
+    time that it was quarantined.
     """
 
     site: str
@@ -203,6 +215,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     drained: tuple[Prefix, ...] = ()
     kept: tuple[HeldEffect, ...] = ()
     revocations: int = 0
+    resumed_from: tuple[str, int] | None = None
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from controller.transport.messages import (
     Confirmation,
     DrainOrder,
     HealthGrant,
+    NewerJournal,
     Receipt,
     RegistryNews,
     SiteStatus,
@@ -57,6 +58,10 @@ class SiteLink(Protocol):
 
         The receipt comes after the agent's journal is on disk.
         """
+        ...
+
+    async def quarantine(self, remembered: NewerJournal) -> Receipt:
+        """Tell the agent of a newer journal than it has; ``refused`` when it is not behind that."""
         ...
 
     async def status(self, after: int = 0, wait: float = 0.0) -> SiteStatus:

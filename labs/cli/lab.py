@@ -15,6 +15,8 @@ import typer
 from labs.cli.progress import Display
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labs.runtimes.lab import Status
 
 lab = typer.Typer(help="Bring up a laboratory of real routers, and look at it.", no_args_is_help=True)
@@ -207,9 +209,10 @@ def restart(
 
 @lab.command()
 def generate(
-    shape: Annotated[str, typer.Argument(metavar="clique|ring", help="Which topology.")],
+    shape: Annotated[str, typer.Argument(metavar="clique|hierarchy|ring", help="Which topology.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it.")],
     n: Annotated[int, typer.Option("--n", min=2, max=500, help="How many routers.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn by chance (hierarchy).")] = 1,
     as_json: Json = False,
 ) -> None:
     """Write a topology of BIRD routers of any size.
@@ -217,13 +220,18 @@ def generate(
     \b
     Examples:
       herald lab generate clique --n 12 out
+      herald lab generate hierarchy --n 60 --seed 7 out
     """
     from labs.topology import generate as generators  # noqa: PLC0415
 
-    makers = {"clique": generators.generate_clique, "ring": generators.generate_ring}
+    makers: dict[str, Callable[[], Path]] = {
+        "clique": lambda: generators.generate_clique(n, folder),
+        "hierarchy": lambda: generators.generate_hierarchy(n, folder, seed),
+        "ring": lambda: generators.generate_ring(n, folder),
+    }
     if shape not in makers:
-        raise typer.BadParameter(f"{shape!r}: there are {', '.join(makers)}", param_hint="clique|ring")
-    written = makers[shape](n, folder)
+        raise typer.BadParameter(f"{shape!r}: there are {', '.join(makers)}", param_hint="|".join(makers))
+    written = makers[shape]()
     if as_json:
         _print_json({"topology": str(written), "routers": n})
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labs.topology.configs.router import Router, Session
+from labs.topology.configs.router import Relation, Router, Session
 
 Daemon = Literal["bird", "frr", "gobgp", "openbgpd", "site"]
 LOCAL_AS = 64500
@@ -34,13 +34,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link and its number."""
+    """A link and its number. ``relation``: what ``b`` is to ``a``; None: no contract limits what is told."""
 
     number: int
     a: str
     a_interface: str
     b: str
     b_interface: str
+    relation: Relation | None = None
 
     def address(self, node: str, version: int) -> str:
         """Return the address of the end at ``node``, without its length."""
@@ -52,6 +53,15 @@ class Link:
     def other(self, node: str) -> str:
         """Return the node at the other end."""
         return self.b if node == self.a else self.a
+
+    def to(self, node: str) -> Relation | None:
+        """Return what the other end is to ``node``."""
+        if self.relation is None or node == self.a:
+            return self.relation
+        return _REVERSED[self.relation]
+
+
+_REVERSED: dict[Relation, Relation] = {"customer": "provider", "peer": "peer", "provider": "customer"}
 
 
 class Design:
@@ -67,9 +77,9 @@ class Design:
         self.nodes[node.name] = node
         return node
 
-    def link(self, a: str, b: str) -> Link:
-        """Join two nodes by their next free interfaces (``eth1`` is the first)."""
-        link = Link(len(self.links) + 1, a, self._next(a), b, self._next(b))
+    def link(self, a: str, b: str, relation: Relation | None = None) -> Link:
+        """Join two nodes by their next free interfaces (``eth1`` is the first); ``b`` is a's ``relation``."""
+        link = Link(len(self.links) + 1, a, self._next(a), b, self._next(b), relation)
         self.links.append(link)
         return link
 
@@ -116,6 +126,8 @@ class Design:
                     remote6=link.address(other.name, 6),
                     dials=_dials(daemon, node.daemon, other.daemon),
                     passes_on=not other.stub,
+                    relation=link.to(name),
+                    roles=node.daemon == other.daemon == "bird",
                 )
             )
         number = 1 + [n for n, it in self.nodes.items() if it.daemon != "linux"].index(name)

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from labs.topology.as_graph import as_graph
 from labs.topology.configs import bird, exabgp, frr, gobgp, openbgpd
 from labs.topology.datasets import CLIQUE_ADDRESSING, SIX_SITES_ADDRESSING, TWO_SITES_ADDRESSING
 from labs.topology.design import LOCAL_AS, Design, Node
 from labs.topology.errors import TopologyError
-from labs.topology.lessons import clique_readme, ring_readme, six_sites_readme, two_sites_readme
-from labs.topology.picture import clique_picture, six_sites_picture, two_sites_picture
+from labs.topology.lessons import (
+    clique_readme,
+    hierarchy_readme,
+    ring_readme,
+    six_sites_readme,
+    two_sites_readme,
+)
+from labs.topology.picture import clique_picture, hierarchy_picture, six_sites_picture, two_sites_picture
 from labs.topology.yaml_text import render_topology
 
 RENDERERS = {"bird": bird, "frr": frr, "gobgp": gobgp, "openbgpd": openbgpd, "exabgp": exabgp}
 SPEAKERS = ("exabgp", "gobgp", "bird")
 LARGEST_CLIQUE = 40
 LARGEST_RING = 250
+SMALLEST_HIERARCHY, LARGEST_HIERARCHY = 7, 500
 
 
 def two_sites() -> Design:
@@ -120,6 +128,26 @@ def clique(n: int) -> Design:
     return design
 
 
+def hierarchy(n: int, seed: int) -> Design:
+    """``n`` BIRD networks that sell transit to each other; our two sites buy it from two of them each."""
+    if not SMALLEST_HIERARCHY <= n <= LARGEST_HIERARCHY:
+        raise TopologyError(f"a hierarchy has {SMALLEST_HIERARCHY} to {LARGEST_HIERARCHY} networks, not {n}")
+    graph = as_graph(n, seed)
+    design = Design(f"hierarchy-{n}-{seed}")
+    sites = [design.add_site(f"site{i}", f"s{i}", ("HERALD_SPEAKER", "exabgp")) for i in (1, 2)]
+    for i, (name, tier) in enumerate(graph.tiers.items(), start=1):
+        role = "vantage" if tier == 3 else "transit"
+        design.add(Node(name, role, "bird", asn=LOCAL_AS + 500 + i, stub=tier == 3))
+    middle = [name for name, tier in graph.tiers.items() if tier == 2]
+    for i, site in enumerate(sites):
+        providers = [middle[i % len(middle)], middle[-1 - i]]
+        ways = [design.link(site.name, provider, "provider") for provider in dict.fromkeys(providers)]
+        site.exec += [f"ip route add default via {ways[0].address(providers[0], v)}" for v in (4, 6)]
+    for a, b, relation in graph.contracts:
+        design.link(a, b, relation)
+    return design
+
+
 def ring(n: int) -> Design:
     """A ring of ``n`` BIRD routers, each announcing one /24 and one /48 of its own; no site of ours."""
     if not 3 <= n <= LARGEST_RING:
@@ -157,6 +185,28 @@ def generate_clique(n: int, folder: Path) -> Path:
 def generate_ring(n: int, folder: Path) -> Path:
     """Write a ring of ``n`` into ``folder``; returns the topology file. Raises as :func:`generate_clique`."""
     return _write(ring(n), folder, f"ring-{n}.clab.yml", {"README.md": ring_readme(n)})
+
+
+def generate_hierarchy(n: int, folder: Path, seed: int = 1) -> Path:
+    """Write a hierarchy of ``n`` networks into ``folder``; returns the topology file.
+
+    Raises as :func:`generate_clique`.
+    """
+    design = hierarchy(n, seed)
+    extra = {
+        "configs/addressing.json": CLIQUE_ADDRESSING,
+        "README.md": hierarchy_readme(n, seed),
+        "hierarchy.svg": hierarchy_picture(
+            {name: _tier(node) for name, node in design.nodes.items() if node.daemon != "linux"},
+            [(link.a, link.b, link.relation) for link in design.links if link.relation is not None],
+        ),
+    }
+    return _write(design, folder, f"{design.name}.clab.yml", extra)
+
+
+def _tier(node: Node) -> int:
+    """Return 0 for a site of ours, else the tier that the node's name tells."""
+    return next((tier for tier, name in enumerate(("top", "mid", "edge"), start=1) if name in node.name), 0)
 
 
 def generate_two_sites(folder: Path) -> Path:

@@ -92,6 +92,50 @@ sites that it serves, and one path by each other transit; `v1` and `v2` hold two
 """
 
 
+def hierarchy_readme(n: int, seed: int) -> str:
+    """Return the README of a hierarchy of ``n`` networks."""
+    name = f"hierarchy-{n}-{seed}"
+    return f"""# {name}: contracts keep a hunt short
+
+![the lab](hierarchy.svg)
+
+{n} networks on BIRD, drawn by chance (seed {seed}): a few at the top are one another's peers, those in the
+middle sell transit and buy it, those at the edge only buy. Two sites of ours are customers of two networks in
+the middle each. Who likes a route best and whom it tells of it follows the contract: routes of customers are
+liked best and told to all; those of peers and providers are told to customers only. So no path goes down and
+up again (valley-free), and a stale path has few ways to travel. Each router marks a route with a community of
+its own, `<its AS>:1` for a customer's, `:2` for a peer's, `:3` for a provider's; BIRDs negotiate their BGP
+roles (RFC 9234).
+
+## Goals
+- See how far less is hunted than in a full mesh of fewer routers.
+- See who moves, and to what, when one of two sites withdraws.
+
+## Deploy, destroy
+```sh
+herald lab up {name}.clab.yml
+herald lab down {name}
+```
+Another size, another chance: `herald lab generate hierarchy --n 60 --seed 7 my-hierarchy`.
+
+## Predict
+`herald announce 192.0.2.0/24`, then look at `herald ribs 192.0.2.0/24 --node edge1`: by which contract did
+each route come? `herald withdraw 192.0.2.0/24 --dry-run` has a forecast of its own; make yours first.
+
+## Observe
+```sh
+herald withdraw 192.0.2.0/24 --site site1 --watch
+herald announce 192.0.2.0/24
+herald hunt 192.0.2.0/24 --report out
+```
+
+## What to expect
+Some three to five UPDATEs a router for the whole withdrawal, where a mesh of eight has forty: most routers
+try no stale path at all, and the longest is hardly longer than the one that was in use. When one site of two
+withdraws, only networks near it say anything.
+"""
+
+
 def clique_readme(n: int) -> str:
     """Return the README of a clique of ``n``."""
     file = "clique.clab.yml" if n == 8 else f"clique-{n}.clab.yml"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 
 _STYLE = (
@@ -19,8 +19,9 @@ class _Canvas:
         self.below: list[str] = []
         self.above: list[str] = []
 
-    def line(self, a: tuple[float, float], b: tuple[float, float]) -> None:
-        self.below.append(f'<line x1="{a[0]:.0f}" y1="{a[1]:.0f}" x2="{b[0]:.0f}" y2="{b[1]:.0f}"/>')
+    def line(self, a: tuple[float, float], b: tuple[float, float], *, dashed: bool = False) -> None:
+        dashes = ' stroke-dasharray="5 4"' if dashed else ""
+        self.below.append(f'<line x1="{a[0]:.0f}" y1="{a[1]:.0f}" x2="{b[0]:.0f}" y2="{b[1]:.0f}"{dashes}/>')
 
     def box(self, at: tuple[float, float], fill: str, name: str, below: str = "", width: int = 104) -> None:
         x, y = at
@@ -103,6 +104,25 @@ def clique_picture(n: int) -> str:
     canvas.box(site, OURS, "site1", "AS 64500", width=80)
     for i, at in enumerate(routers, start=1):
         canvas.box(at, OTHERS, f"r{i}", str(65000 + i), width=58)
+    return canvas.text()
+
+
+def hierarchy_picture(tiers: Mapping[str, int], contracts: Collection[tuple[str, str, str]]) -> str:
+    """Return the picture of a hierarchy: tier 1 on top, our sites tier 0; links of peers are dashed."""
+    rows = {tier: [name for name, at in tiers.items() if at == tier] for tier in (1, 2, 3, 0)}
+    room = 46
+    width = max(640, room * max(len(row) for row in rows.values()) + 40)
+    canvas = _Canvas(width, 460)
+    at = {
+        name: (width * (i + 1) / (len(row) + 1), y)
+        for (tier, row), y in zip(rows.items(), (60.0, 180.0, 410.0, 310.0), strict=True)
+        for i, name in enumerate(row)
+    }
+    for a, b, relation in contracts:
+        canvas.line(at[a], at[b], dashed=relation == "peer")
+    colours = {0: OURS, 1: OTHERS, 2: OTHERS, 3: VIEW}
+    for name, place in at.items():
+        canvas.box(place, colours[tiers[name]], name, width=room - 2)
     return canvas.text()
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from mrtparse import Reader
 
 from labs.live import LiveLab
 from labs.pytest_plugin import LabFactory
-from labs.topology.generate import generate_clique
+from labs.topology.as_graph import as_graph
+from labs.topology.generate import generate_clique, generate_hierarchy
 
 pytestmark = pytest.mark.lab
 
@@ -24,8 +26,11 @@ MOST_UPDATES = {5: 240, 8: 2_000, 11: 5_000}
 doing, and differs between machines; a router that repeats itself does not stop there."""
 
 
-def hunt(lab: LiveLab, prefix: str) -> dict[str, Any]:
-    return herald(lab, "hunt", prefix)
+REVERSED = {"customer": "provider", "peer": "peer", "provider": "customer"}
+
+
+def hunt(lab: LiveLab, prefix: str, *options: str) -> dict[str, Any]:
+    return herald(lab, "hunt", prefix, *options)
 
 
 def herald(lab: LiveLab, *words: str) -> dict[str, Any]:
@@ -128,3 +133,25 @@ def test_a_dry_run_foretells_who_falls_back_to_what(herald_lab: LabFactory) -> N
     for row in lab.ribs("192.0.2.0/24"):
         if row.best:
             assert list(row.as_path) in told["left"][row.node], row
+
+
+def test_contracts_keep_a_hunt_short_and_foretell_it(herald_lab: LabFactory, cliques: Path) -> None:
+    lab = herald_lab(generate_hierarchy(14, cliques / "hierarchy-14"), HERALD_SPEAKER="bird")
+    lab.announce("192.0.2.0/24")
+    one = hunt(lab, "192.0.2.0/24", "--site", "site1")
+    told = one["forecast"]
+    assert told["lost"] == []
+    assert one["longest_path"] <= told["longest_path"]["most"]
+    every = hunt(lab, "192.0.2.0/24")
+    assert every["forecast"]["left"] == {}
+    # Whatever was tried is valley-free: after a step down or aside, only steps down follow.
+    graph = as_graph(14, 1)
+    number = {65000 + i: name for i, name in enumerate(graph.tiers, start=1)}
+    what = {(a, b): relation for a, b, relation in graph.contracts}
+    what |= {(b, a): REVERSED[relation] for (a, b), relation in what.items()}
+    for peer in every["peers"]:
+        for path in peer["paths"]:
+            hops = [number[asn] for asn in reversed(path[:-1])]
+            steps = [what[a, b] for a, b in pairwise(hops)]  # as the announcement went
+            up = len(list(takewhile(lambda step: step == "provider", steps)))
+            assert all(step == "customer" for step in steps[up + 1 :]), path

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +23,9 @@ from controller.agent.epoch import behind, reached
 from controller.agent.journal_records import JournalState, Opened, Settled
 from controller.cli.app import run
 from controller.snapshots.model import Chunk, PrefixObject, encode_chunk, hash_chunk
+from controller.transport.errors import TransportError
 from controller.transport.http import HttpSiteLink
-from controller.transport.messages import Command, Receipt, SiteStatus
+from controller.transport.messages import Command, NewerJournal, Receipt, SiteStatus
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -132,3 +135,59 @@ def test_what_is_behind_and_what_is_not() -> None:
     assert behind(state, msgspec.structs.replace(now, serial=now.serial - 1)) is None
     for ahead in ({"serial": now.serial + 1}, {"generation": 8}, {"epoch": "another"}):
         assert behind(state, msgspec.structs.replace(now, **ahead)) is not None
+
+
+def remind(socket: Path, epoch: str, generation: int) -> Receipt:
+    """Tell the agent what a controller remembers."""
+
+    async def ask() -> Receipt:
+        link = HttpSiteLink("s1", str(socket))
+        try:
+            return await link.quarantine(NewerJournal("s1", epoch, generation))
+        finally:
+            await link.close()
+
+    return asyncio.run(ask())
+
+
+def until(socket: Path, *, quarantined: bool) -> SiteStatus:
+    """Wait until the agent, which serves anew for that, is or is not."""
+    for _ in range(200):
+        with contextlib.suppress(TransportError):
+            said = status(socket)
+            if bool(said.fault) == quarantined:
+                return said
+        time.sleep(0.05)
+    raise AssertionError(f"it is not so that it is quarantined: {quarantined}")
+
+
+def test_a_controller_that_remembers_a_newer_journal_quarantines_the_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of the machine was put back: the second place, too."""
+    with agent(tmp_path) as socket:
+        _, first = deliver(socket, 1, None)
+    for name in ("state", "run"):
+        shutil.copytree(tmp_path / name, tmp_path / f"{name}-backup", ignore=lambda *_: ["s1.sock"])
+    with agent(tmp_path) as socket:
+        deliver(socket, 2, first)
+        life = status(socket).epoch
+        assert remind(socket, life, 2).outcome == "refused", "it has that journal"
+    for name in ("state", "run"):
+        shutil.rmtree(tmp_path / name)
+        shutil.copytree(tmp_path / f"{name}-backup", tmp_path / name)
+    with agent(tmp_path) as socket:
+        assert status(socket).fault == "", "nothing on the machine can know"
+        assert remind(socket, life, 2).outcome == "accepted"
+        assert "had some up to 2: it is an older copy" in until(socket, quarantined=True).fault
+        assert deliver(socket, 3, first)[0].outcome == "refused"
+    with agent(tmp_path) as socket:
+        assert status(socket).fault, "a restart is no release"
+        release = signed(tmp_path, socket, KEY, capsys)
+        assert run(["site", "release", release, "--agent", str(socket)]) == 0
+        assert until(socket, quarantined=False).resumed_from == (life, 2), "the same process goes on"
+    with agent(tmp_path) as socket:
+        said = status(socket)
+        assert (said.fault, said.resumed_from) == ("", (life, 2))
+        assert remind(socket, life, 2).outcome == "refused", "it was released in place of that"
+        assert remind(socket, life, 3).outcome == "accepted", "and not of what came after"

@@ -131,6 +131,7 @@ def test_a_damaged_journal_begins_again_by_a_release_that_names_that_very_damage
     with agent(tmp_path) as socket:
         _, first = deliver(socket, 1, None)
         assert deliver(socket, 2, first)[0].outcome == "accepted"
+        life = status(socket).epoch
     damage(tmp_path / "state" / "journal")
     broken = (tmp_path / "state" / "journal").read_bytes()
     with agent(tmp_path) as socket:
@@ -145,6 +146,7 @@ def test_a_damaged_journal_begins_again_by_a_release_that_names_that_very_damage
     with agent(tmp_path) as socket:
         assert status(socket).fault == ""
         assert status(socket).accounts == {} and status(socket).generation == 2
+        assert status(socket).resumed_from == (life, 2), "a controller that remembers that one knows this one"
         assert deliver(socket, 2, None)[0].outcome == "stale", "what was reached is not forgotten"
         assert deliver(socket, 3, None)[0].outcome == "accepted"
         assert run(["site", "release", release, "--agent", str(socket)]) == 1

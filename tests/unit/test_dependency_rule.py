@@ -52,6 +52,7 @@ PURE = [
     "controller/rollout/votes.py",
     "controller/rollout/outlook.py",
     "controller/rollout/faring.py",
+    "controller/rollout/remembered.py",
     "controller/observe/elsewhere.py",
     "controller/rollout/health_grants.py",
     "controller/rollout/machine.py",

@@ -103,3 +103,28 @@ def test_a_stub_is_not_taken_for_a_transit() -> None:
 def test_nothing_announced_is_said() -> None:
     with pytest.raises(NothingAnnouncedError, match="no router has a route"):
         network([], neighbours={"t1": ["site1"], "site1": ["t1"]}, daemons={}, origins={"site1"})
+
+
+def test_contracts_are_read_from_marks_and_limit_what_is_told() -> None:
+    """t1 and t2 sell to us and are peers, t3 sells to both: no stale path goes up once it came down."""
+    rows = [
+        row("t1", "site1", (OURS,), best=True, mark="65001:1"),
+        row("t1", "t2", (65002, OURS), mark="65001:2"),
+        row("t2", "site2", (OURS,), best=True, mark="65002:1"),
+        row("t2", "t1", (65001, OURS), mark="65002:2"),
+        row("t3", "t1", (65001, OURS), best=True, mark="65003:1"),
+        row("t3", "t2", (65002, OURS), mark="65003:1"),
+    ]
+    neighbours = {
+        "t1": ["site1", "t2", "t3"], "t2": ["site2", "t1", "t3"], "t3": ["t1", "t2"],
+        "site1": ["t1"], "site2": ["t2"],
+    }  # fmt: skip
+    routers = network(rows, neighbours=neighbours, daemons={}, origins={"site1", "site2"})
+    assert routers["t1"].contracts == {"site1": "customer", "t2": "peer", "t3": "provider"}
+    told = foretell(routers, ["site1"], chance)
+    assert told.left == {"t1": ((65002, OURS),), "t2": ((OURS,),), "t3": ((65002, OURS),)}
+    spoken = simulate(routers, ["site1"], chance(0)).spoken
+    # t1 takes t2's, which is for its customer alone; from t2 and t3 it only takes back what they had of it.
+    assert {(s.receiver, s.path) for s in spoken if s.sender == "t1"} == {
+        ("site1", (65001, 65002, OURS)), ("t2", None), ("t3", None)
+    }  # fmt: skip

@@ -268,17 +268,22 @@ def test_a_new_site_is_brought_to_the_operational_tree(folder: Path) -> None:
     play(scenario, folder)
 
 
-def test_an_agent_that_lost_its_journal_gets_its_state_back(folder: Path) -> None:
+def test_an_agent_that_lost_its_journal_gets_its_state_back_once_it_is_released(folder: Path) -> None:
     async def scenario(db: Path, one: FakeAgent, two: FakeAgent) -> None:
         async with controlling(db, one, two) as controller:
             await controller.over(controller.submit(onboard("acme", ACME)))
             await one.down()
+            had, sent = one.generation, len(one.commands)
             one.accounts.clear()
             one.chunks.clear()
             one.generation = 0
             await one.up()
-            found = await controller.over(controller.submit(toggle("acme", ACME, True)))
-            assert found.state == "done"
+            toggled = controller.submit(toggle("acme", ACME, True))
+            await controller.until(toggled, lambda r: at(r, "site1") == "unreachable")
+            assert len(one.commands) == sent
+            one.fault, one.resumed_from = "", ("e1", had)
+            one.touch()
+            assert (await controller.over(toggled)).state == "done"
             assert one.status().sent == {ACME: (64500,)}
 
     play(scenario, folder)

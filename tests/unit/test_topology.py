@@ -8,7 +8,13 @@ import pytest
 
 from labs.topology import Topology, TopologyError, load_topology
 from labs.topology.addressing_data import read_addressing
-from labs.topology.generate import generate_clique, generate_ring, generate_six_sites, generate_two_sites
+from labs.topology.generate import (
+    generate_clique,
+    generate_hierarchy,
+    generate_ring,
+    generate_six_sites,
+    generate_two_sites,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """name: lab
@@ -160,6 +166,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         ("two-sites", generate_two_sites),
         ("six-sites", generate_six_sites),
         ("clique", lambda folder: generate_clique(8, folder)),
+        ("hierarchy", lambda folder: generate_hierarchy(30, folder)),
     ],
 )
 def test_checked_in_labs_are_what_the_generator_writes(tmp_path: Path, lab: str, generate: object) -> None:
@@ -172,7 +179,13 @@ def test_checked_in_labs_are_what_the_generator_writes(tmp_path: Path, lab: str,
         assert (tmp_path / name).read_text() == (there / name).read_text(), name
 
 
-@pytest.mark.parametrize(("generate", "n"), [(generate_clique, 41), (generate_ring, 2), (generate_ring, 251)])
+@pytest.mark.parametrize(
+    ("generate", "n"),
+    [
+        (generate_clique, 41), (generate_ring, 2), (generate_ring, 251),
+        (generate_hierarchy, 6), (generate_hierarchy, 501),
+    ],
+)  # fmt: skip
 def test_a_size_out_of_range_is_refused(tmp_path: Path, generate: object, n: int) -> None:
     with pytest.raises(TopologyError, match=str(n)):
         generate(n, tmp_path)  # type: ignore[operator]  # one of the generators
@@ -180,6 +193,7 @@ def test_a_size_out_of_range_is_refused(tmp_path: Path, generate: object, n: int
 
 def test_the_largest_labs_are_read(tmp_path: Path) -> None:
     assert len(load_topology(generate_ring(250, tmp_path / "ring")).nodes) == 250
+    assert len(load_topology(generate_hierarchy(500, tmp_path / "hierarchy")).nodes) == 500 + 2 + 4
     assert len(load_topology(generate_clique(40, tmp_path / "clique")).links) == 40 * 39 // 2 + 3
 
 

@@ -34,6 +34,7 @@ SITES = (
     Column("given", "given"),
     Column("has", "generation"),
     Column("conflicts", "conflicts"),
+    Column("journal", lambda row: row["journal"] or "in order", wraps=True),
     Column("prefixes unknown here", lambda row: len(row["unknown_prefixes"]), rank=1),
 )
 CONFLICTS = (

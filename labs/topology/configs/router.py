@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Relation = Literal["customer", "peer", "provider"]
+"""What a neighbour is to a network, by their contract."""
 
 HOLD_TIME_S = 9
 """Seconds; short, so that a silent neighbour is found soon. Keepalives each third (RFC 4271 section 10)."""
@@ -14,6 +18,8 @@ class Session:
 
     ``dials``: this end opens the connection. One end that dials is enough; GoBGP takes seconds to dial,
     so it waits for the other end where that can. ``passes_on``: the neighbour announces others' routes, too.
+    ``relation``: what the neighbour is to this router; None where everybody tells everybody everything.
+    ``roles``: both ends know BGP roles (RFC 9234).
     """
 
     neighbour: str
@@ -24,6 +30,8 @@ class Session:
     remote6: str
     dials: bool = True
     passes_on: bool = True
+    relation: Relation | None = None
+    roles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
