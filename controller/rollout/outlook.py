@@ -68,17 +68,22 @@ class Outlook(msgspec.Struct, frozen=True):
         return self, None
 
     def heard(
-        self, statuses: Iterable[SiteStatus], sites: int, policy: Policy, now: float
+        self, statuses: Iterable[SiteStatus], sites: int, policy: Policy, now: float, steady: float
     ) -> tuple[Outlook, Exceeded | None]:
-        """Take what the sites that answer say; return what correlated health withdrawals open."""
+        """Take what the sites that answer say; return what correlated health withdrawals open.
+
+        Wishes are counted on a ``steady`` clock: one on the wall (``now``) that jumps is to let none go.
+        """
         wishes = self.wishes
         for status in statuses:
-            wishes = wishes.heard(status.site, degraded_at(status), now, policy.correlated)
+            wishes = wishes.heard(status.site, degraded_at(status), steady, policy.correlated)
         found = correlation(wishes, sites, policy.correlated) if policy.guards.correlated else None
         involved = frozenset(found.sites) if found is not None else frozenset()
         new = found is not None and not involved <= self.correlated
         after = msgspec.structs.replace(self, wishes=wishes, correlated=involved)
-        return after, correlated(found, now) if found is not None and new else None
+        if found is None or not new:
+            return after, None
+        return after, correlated(msgspec.structs.replace(found, began=now - (steady - found.began)), now)
 
     def worse(self, statuses: Iterable[SiteStatus]) -> tuple[Outlook, dict[str, frozenset[Prefix]]]:
         """Take what is degraded at the sites that answer; return what people are to be told of, by site.

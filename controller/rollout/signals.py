@@ -79,6 +79,7 @@ class Signals:
         *,
         addresses: Callable[[Collection[Prefix]], Mapping[Prefix, str]] = lambda _: {},
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._driver = driver
         self._breaker = breaker
@@ -86,6 +87,7 @@ class Signals:
         self._looker = looker
         self._addresses = addresses
         self._clock = clock
+        self._steady = steady
         self._outlook = Outlook()
         self._faring = Faring()
         self._looked = float("-inf")
@@ -98,10 +100,10 @@ class Signals:
 
     async def once(self) -> None:
         """Hear what agents say; look around if it is time."""
-        now, policy = self._clock(), self._driver.policy
+        now, steady, policy = self._clock(), self._steady(), self._driver.policy
         views = [f.view for f in self._driver.sites.values()]
         statuses = [v.status for v in views if v.reachable and v.status is not None]
-        self._outlook, signal = self._outlook.heard(statuses, len(views), policy, now)
+        self._outlook, signal = self._outlook.heard(statuses, len(views), policy, now, steady)
         if signal is not None:
             await self._tell(signal)
         self._outlook, worse = self._outlook.worse(statuses)
@@ -109,7 +111,7 @@ class Signals:
             whose = await asyncio.to_thread(self._announced, prefixes)
             log.warning("degraded", site=site, prefixes=len(prefixes))
             await asyncio.to_thread(self._breaker.degraded, site, whose)
-        await self._grant(statuses, len(views), policy, now)
+        await self._grant(statuses, len(views), policy, steady)
         unknown = {s.site: len(self._driver.conflicts.at(s.site)) for s in statuses}
         held = {s.site: (len(s.accounts), len(s.accounts) - unknown[s.site]) for s in statuses}
         self._outlook, signal = self._outlook.stored(held, policy, now)
@@ -119,14 +121,17 @@ class Signals:
             self._looked = now
             await self._look(self._looker, policy)
 
-    async def _grant(self, statuses: Collection[SiteStatus], sites: int, policy: Policy, now: float) -> None:
+    async def _grant(
+        self, statuses: Collection[SiteStatus], sites: int, policy: Policy, steady: float
+    ) -> None:
         """Say to sites which withdrawals for want of bindings may be."""
         wished = {w.prefix for status in statuses for w in status.health if w.wish}
         if not wished:
             return
-        held = await asyncio.to_thread(self._breaker.held_scopes, now)
+        held = await asyncio.to_thread(self._breaker.held_scopes, self._clock())
         whose = await asyncio.to_thread(self._announced, wished)
-        granted = health_grants(statuses, self._outlook.wishes, sites, whose, held, policy=policy, now=now)
+        wishes = self._outlook.wishes
+        granted = health_grants(statuses, wishes, sites, whose, held, policy=policy, now=steady)
         for site, names in granted.items():
             try:
                 receipt = await self._driver.sites[site].link.grant(

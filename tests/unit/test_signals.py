@@ -66,6 +66,7 @@ class World:
     granted: list[HealthGrant] = field(default_factory=list)
     open: frozenset[str] = frozenset()
     fence: int = 7
+    jumped: float = 0.0
     held_accounts: int = 0
     foreign: int = 0
     whose: dict[Prefix, str] = field(
@@ -82,7 +83,8 @@ class World:
             self,
             self.announced,
             self,
-            clock=lambda: self.now,
+            clock=lambda: self.now + self.jumped,
+            steady=lambda: self.now,
             addresses=lambda some: {p: p.split("/")[0] for p in some},
         )  # type: ignore[arg-type]
 
@@ -253,6 +255,9 @@ def test_a_site_that_wishes_alone_is_granted_it_and_a_quorum_is_not() -> None:
     world.after(5)
     world.after(world.policy.correlated.window_s - 1)
     assert world.granted == []
+    world.jumped = 86400.0
+    world.after(0)
+    assert world.granted == [], "a clock that jumps is no time that has passed"
     world.after(1)
     assert world.granted == [HealthGrant("s1", (f"s1.{OURS[0]}",), fence=7)]
     world.open = frozenset({"class:withdraw"})
