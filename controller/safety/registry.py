@@ -28,6 +28,9 @@ from controller.snapshots.overlaps import Overlaps
 
 DOMAIN = "herald registry 1"
 
+LONGEST = 1 << 26
+"""Characters of an entry: those of some 800,000 prefixes of one account."""
+
 OWNERSHIP_ALONE = frozenset({"transfer"})
 """Kinds of revocation that narrow nothing by themselves: whose the prefix is now says it all."""
 
@@ -108,7 +111,8 @@ def sign_entry(entry: RegistryEntry, private_key: bytes) -> str:
 def read_entry(text: str, account_id: str, public_keys: Iterable[bytes]) -> RegistryEntry:
     """Return the entry in ``text``; raises :class:`RegistryError` unless it is the account's, and signed."""
     try:
-        entry = msgspec.json.decode(open_signed(DOMAIN, text, public_keys), type=RegistryEntry, strict=True)
+        body = open_signed(DOMAIN, text, public_keys, LONGEST)
+        entry = msgspec.json.decode(body, type=RegistryEntry, strict=True)
     except (SignedError, msgspec.MsgspecError) as error:
         raise RegistryError(f"the registry's entry is refused: {error}") from error
     if entry.account_id != account_id:

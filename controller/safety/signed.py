@@ -40,12 +40,12 @@ def sign_record(domain: str, body: bytes, private_key: bytes) -> str:
     return ".".join((VERSION, name, encoded(body), encoded(key.sign(_message(domain, name, body)))))
 
 
-def open_signed(domain: str, text: str, public_keys: Iterable[bytes]) -> bytes:
+def open_signed(domain: str, text: str, public_keys: Iterable[bytes], longest: int = LONGEST) -> bytes:
     """Return the record in ``text``, if one of ``public_keys`` (raw) signed it for ``domain``.
 
-    Raises :class:`SignedError`.
+    ``longest``: so many characters it may have at most. Raises :class:`SignedError`.
     """
-    parts = text.strip().split(".") if len(text) <= LONGEST else []
+    parts = text.strip().split(".") if len(text) <= longest else []
     if len(parts) != 4 or parts[0] != VERSION:
         raise SignedError(f"it is no signed record: it must read {VERSION}.KEY.RECORD.SIGNATURE")
     key = {key_id(raw): raw for raw in public_keys}.get(parts[1])

@@ -19,11 +19,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from controller.addressing.intents import open_intent_service
 from controller.agent.guard import change_hash
 from controller.agent.override import Override, sign_override
+from controller.bgp import Prefix
 from controller.safety.intents import Intent, sign
-from controller.snapshots.model import Chunk, decode_chunk, encode_chunk, hash_chunk
+from controller.safety.registry import Registered, RegistryEntry, sign_entry
+from controller.snapshots.model import (
+    BgpPrefixObject,
+    BindingObject,
+    Chunk,
+    PrefixObject,
+    decode_chunk,
+    encode_chunk,
+    hash_chunk,
+)
 from controller.store import open_store
 from controller.transport.http import HttpSiteLink
-from controller.transport.messages import Command, Receipt, SiteStatus
+from controller.transport.messages import Command, Receipt, RegistryNews, SiteStatus
 from labs.live import LiveLab
 from labs.pytest_plugin import LabFactory
 from labs.runtimes.guard_keys import private_key
@@ -32,6 +42,7 @@ pytestmark = pytest.mark.lab
 
 TOPOLOGY = "topologies/two-sites/two-sites.clab.yml"
 FIRST, SECOND, THIRD = "192.0.2.0/24", "198.51.100.0/24", "2001:db8:1000::/48"
+FOREIGN = Prefix("203.0.113.0/24")
 
 
 @pytest.fixture
@@ -268,3 +279,54 @@ def test_only_its_owner_takes_a_kept_prefix(lab: LiveLab) -> None:
         lambda: held_by(lab, "site1", FIRST) == {"intents"}, what="a replayed intent to do nothing"
     )
     assert from_site1(lab, FIRST)
+
+
+def test_what_is_not_registered_stays_and_nothing_goes_for_the_registry(lab: LiveLab) -> None:
+    rogue = Rogue(lab, "site1")
+    key = private_key(state_of(lab, "serve") / "registry.key")
+    end_the_controller(lab)
+    assert (status_of(lab, "site1").registry, status_of(lab, "site1").conflicts) == ("on", ())
+    mark = lab.mark()
+
+    def tell(*registered: Prefix, forged: bool = False) -> str:
+        entry = RegistryEntry(
+            rogue.account, time.time_ns(), tuple(Registered(cidr, 24, (None,)) for cidr in registered)
+        )
+        text = sign_entry(entry, Ed25519PrivateKey.generate().private_bytes_raw() if forged else key)
+        status = status_of(lab, "site1")
+        news = RegistryNews("site1", {rogue.account: text}, status.revocations, status.fence)
+
+        async def ask() -> str:
+            link = HttpSiteLink("site1", socket_of(lab, "site1"))
+            try:
+                return (await link.enrol(news)).outcome
+            finally:
+                await link.close()
+
+        return asyncio.run(ask())
+
+    chunk = rogue.chunk
+    service = chunk.bindings[0].service_id
+    wider = msgspec.structs.replace(
+        chunk,
+        prefixes=(*chunk.prefixes, PrefixObject("foreign", FOREIGN, None)),
+        bindings=(*chunk.bindings, BindingObject("foreign", "foreign", FOREIGN, service)),
+        bgp_prefixes=(
+            *chunk.bgp_prefixes, BgpPrefixObject("foreign", "foreign", FOREIGN, None, advertised=True),
+        ),
+    )  # fmt: skip
+    assert rogue.send(wider).outcome == "accepted"
+    lab.wait_until(
+        lambda: held_by(lab, "site1", FOREIGN) == {"registry"}, what="site1 to bar what is foreign"
+    )
+    assert tell(FOREIGN, forged=True) == "refused"
+    assert tell() == "accepted"
+    lab.wait_until(
+        lambda: FIRST in {c.prefix for c in status_of(lab, "site1").conflicts}, what="the conflict to show"
+    )
+    assert from_site1(lab, FIRST)
+    assert not lab.updates(FOREIGN, sender="site1", since=mark)
+
+    assert tell(FOREIGN) == "accepted"  # nothing but the registry was in its way
+    lab.wait_until(lambda: from_site1(lab, FOREIGN), what="t-bird to have what is covered now")
+    assert not [e for e in lab.updates(FIRST, sender="site1", since=mark) if e.withdrawn]
