@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -30,7 +31,10 @@ from controller.bgp import Prefix
 from controller.safety.registry import Loss, Owned, RegistryEntry, compose, sign_entry
 from controller.snapshots import pins
 from controller.snapshots import store as snapshots
-from controller.snapshots.model import PrefixObject, SnapshotError
+from controller.snapshots.model import ChunkHash, PrefixObject, SnapshotError
+from controller.snapshots.overlaps import Overlaps
+from controller.snapshots.rollback_tables import RollbackAccountRow, RollbackRow
+from controller.snapshots.tables import SnapshotRow
 from controller.store import Store
 
 AT_ONCE = 500
@@ -105,7 +109,8 @@ def open_registry(store: Store, path: Path) -> RegistryIssuer:
 def compose_all(session: Session, accounts: Iterable[str]) -> dict[str, RegistryEntry]:
     """Return the accounts' entries, with the serial 0, from the rows of prefixes and the ledger.
 
-    A tombstone still counts: until it is purged, an undelete or a rollback may bring it back.
+    A tombstone still counts: until it is purged, an undelete or a rollback may bring it back. While a
+    rollback is being decided on, what it brings back counts, less what was revoked since its snapshot.
     """
     names = sorted(set(accounts))
     owned: dict[str, list[Owned]] = {account_id: [] for account_id in names}
@@ -119,34 +124,59 @@ def compose_all(session: Session, accounts: Iterable[str]) -> dict[str, Registry
         )
         for account_id, cidr, asn, approved_at in session.execute(prefixes):
             owned[account_id].append(Owned(Prefix(cidr), asn, approved_at))
+        back = {account_id: _rollback_of(session, account_id) for account_id in some}
         for row in session.scalars(select(RevocationRow).where(RevocationRow.account_id.in_(some))):
-            lost[row.account_id].append(Loss(row.seq, row.kind, Prefix(row.cidr), row.at))
-    for account_id in names:
-        owned[account_id] += [Owned(p.cidr, p.asn, None) for p in _rolled_back(session, account_id)]
+            rollback = back[row.account_id]
+            if rollback is None or not rollback.undoes(row):
+                lost[row.account_id].append(Loss(row.seq, row.kind, Prefix(row.cidr), row.at))
+        for account_id, rollback in back.items():
+            if rollback is not None:
+                owned[account_id] += [Owned(p.cidr, p.asn, None) for p in rollback.purged]
     return {account_id: compose(account_id, owned[account_id], lost[account_id]) for account_id in names}
 
 
-def _rolled_back(session: Session, account_id: str) -> list[PrefixObject]:
-    """Return what a rollback brought back after it had been purged, as long as nobody has decided on it.
+@dataclass(frozen=True, slots=True)
+class _Rollback:
+    """What a rollback brings back to an account, as long as nobody has decided on all of it.
 
-    It has no row, and is the account's as long as nobody else has a part of it or may have it back.
+    ``since``: when its snapshot was made; ``announced``: what that announces, ``purged``: what has no row.
     """
-    head = snapshots.head_of(session, account_id) if pins.pin_of(session, account_id) else None
-    if head is None:
-        return []
+
+    since: datetime
+    announced: Overlaps[Prefix]
+    purged: tuple[PrefixObject, ...]
+
+    def undoes(self, row: RevocationRow) -> bool:
+        """Tell whether the snapshot announced it, though it had been revoked already (SAFETY.md, 8)."""
+        return row.at < self.since and bool(self.announced.touching(Prefix(row.cidr)))
+
+
+def _rollback_of(session: Session, account_id: str) -> _Rollback | None:
+    pin = pins.pin_of(session, account_id)
+    made = None if pin is None else session.get(RollbackAccountRow, (pin.rollback_seq, account_id))
+    if pin is None or made is None:
+        return None
+    to = session.get_one(RollbackRow, pin.rollback_seq).snapshot_id
+    snapshot = session.scalar(select(SnapshotRow).where(SnapshotRow.id == to))
+    if snapshot is None:
+        return None
     try:
-        prefixes = snapshots.chunk(session, head).prefixes
+        chunk = snapshots.chunk(session, ChunkHash(made.to_hash))
     except SnapshotError:
-        return []  # whatever is to be sent says so
-    return [
-        p
-        for p in prefixes
-        if session.get(PrefixRow, p.id) is None
-        and not any(
-            row.account_id != account_id
-            for row in (*rows.overlapping(session, p.cidr), *rows.reserved(session, p.cidr))
-        )
-    ]
+        return None  # whatever is to be sent says so
+    return _Rollback(
+        snapshot.at,
+        Overlaps((b.cidr, b.cidr) for b in chunk.bgp_prefixes if b.advertised),
+        tuple(p for p in chunk.prefixes if _is_free(session, account_id, p)),
+    )
+
+
+def _is_free(session: Session, account_id: str, prefix: PrefixObject) -> bool:
+    """Tell whether a prefix was purged, and nobody else has a part of it or may have it back."""
+    if session.get(PrefixRow, prefix.id) is not None:
+        return False
+    others = (*rows.overlapping(session, prefix.cidr), *rows.reserved(session, prefix.cidr))
+    return all(row.account_id == account_id for row in others)
 
 
 def _serials(session: Session, entries: Mapping[str, RegistryEntry]) -> dict[str, int]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from controller.addressing.delegation_tables import DelegationRow
+from controller.addressing.life_tables import DeletionRow
+from controller.addressing.registry import compose_all
 from controller.addressing.tables import BgpPrefixRow, BindingRow, PrefixRow
 from controller.bgp import Prefix
 from controller.cli.client import Client
@@ -223,6 +226,32 @@ def test_what_was_revoked_since_is_skipped_and_listed(world: World) -> None:
     assert all("legal_order" in s["why"] and "court order 7" in s["why"] for s in account["skipped"])
     world.admit()
     assert world.chunk().prefixes == ()
+
+
+def test_the_registry_covers_what_comes_back_less_what_was_revoked_since(world: World) -> None:
+    def registered() -> tuple[list[str], list[str]]:
+        with world.api.store.read() as session:
+            entry = compose_all(session, ["acme"])["acme"]
+        return [r.cidr for r in entry.registered], [r.cidr for r in entry.revoked]
+
+    order = {"kind": "legal_order", "account_id": "acme", "cidr": ACME, "reason": "court"}
+    world.operator.write("POST", herald("revocations"), order)
+    assert registered() == ([ACME], [ACME]), "announced already: it stays, and shows"
+    for advertised in (False, True):
+        world.acme.advertise(ACME, advertised=advertised)
+        world.admit()
+    good = world.snapshot()
+    withdraw_unbind_delete(world)
+    assert registered() == ([ACME], [ACME])
+    with world.api.store.write() as session:
+        session.execute(update(DeletionRow).values(grace_ends_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    purge = {"ids": [world.ids["prefix"]], "expected_count": 1}
+    world.operator.write("POST", herald("prefix_purges"), purge)
+    assert registered() == ([], [])
+    world.roll_back(good)
+    assert registered() == ([ACME], []), "the snapshot announced it, whatever had been revoked by then"
+    world.operator.write("POST", herald("revocations"), order)
+    assert registered() == ([ACME], [ACME])
 
 
 def test_what_another_account_has_now_does_not_come_back(world: World) -> None:
