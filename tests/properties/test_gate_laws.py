@@ -18,7 +18,8 @@ from controller.rollout.gatekeeper import GateAnswer, GateQuestion
 from controller.rollout.gates import baseline, judge
 from controller.safety.policy import Gates, Guards, Policy
 from controller.snapshots.model import BgpPrefixObject
-from controller.transport.messages import HeldEffect, MachineStatus, SiteStatus, Waiting
+from controller.transport.messages import HeldEffect, Waiting
+from tests.site_status import status
 
 MINE = Prefix("192.0.2.0/24")
 OTHERS = [Prefix(f"198.18.{n}.0/24") for n in range(20)]
@@ -68,22 +69,6 @@ class World:
 
 def probed(observer: str, site: str, prefix: Prefix, through: Fate, *led_to: str) -> Probed:
     return Probed(observer, site, prefix, through, "answered", led_to, mine=prefix == MINE)
-
-
-def status(site: str, **changes: Any) -> SiteStatus:
-    plain = SiteStatus(
-        site=site,
-        version=1,
-        generation=1,
-        epoch="e",
-        accounts={},
-        settled=True,
-        speaker="exabgp",
-        speaker_up=True,
-        sent={},
-        machines=(MachineStatus("m1", True, 1, "h"), MachineStatus("m2", True, 1, "h")),
-    )
-    return msgspec.structs.replace(plain, **changes)
 
 
 def question(*, announce: bool, **changes: Any) -> GateQuestion:

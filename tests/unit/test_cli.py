@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import importlib.metadata
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
 import pytest
 import typer
-from fastapi import APIRouter, Response
 
-from controller.addressing.auth import CallerDep
-from controller.addressing.envelope import json_response
 from controller.cli import find
 from controller.cli.app import build_app, run
 from controller.cli.errors import NoLabError
 from controller.observe.inventory import Inventory
 from tests.addressing_api import Api, furnished, running_api
+from tests.command_line import change_sets, speaker
 
 PROCESSES = {"serve", "agent", "machine"}
 """They run until they are ended, and say ``ready``; there is nothing to print as JSON."""
@@ -172,18 +168,6 @@ def test_a_running_lab_is_found_and_a_dead_one_is_not(tmp_path, monkeypatch) -> 
 
 
 # -- against the API --------------------------------------------------------------------------------------
-def change_sets(state: str, sites: dict) -> APIRouter:
-    """The one route of the roll-outs that the command line waits on, with an answer of the test's."""
-    router = APIRouter()
-
-    @router.get("/herald/v1/change-sets/{id_}")
-    def change_set(id_: str, caller: CallerDep, wait: float = 0.0) -> Response:
-        time.sleep(min(wait, 0.01))
-        return json_response({"id": id_, "state": state, "reason": "", "rollout_id": None, "sites": sites})
-
-    return router
-
-
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     done = {"site1": {"state": "confirmed", "reason": ""}}
@@ -195,19 +179,6 @@ def api(tmp_path_factory):
 @pytest.fixture
 def herald(api: Api, monkeypatch, tmp_path, capsys):
     return speaker(api, monkeypatch, tmp_path, capsys)
-
-
-def speaker(api: Api, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("HERALD_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("HERALD_URL", f"unix:{api.socket}")
-    monkeypatch.setenv("HERALD_TOKEN", api.token)
-
-    def call(*argv: str, status: int = 0):
-        assert run([*argv, "--json"]) == status, capsys.readouterr().err
-        captured = capsys.readouterr()
-        return (json.loads(captured.out) if captured.out else None), captured.err
-
-    return call
 
 
 def test_announce_and_withdraw_a_part_of_a_prefix(api: Api, herald) -> None:

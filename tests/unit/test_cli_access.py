@@ -14,7 +14,7 @@ from controller.cli.app import run
 from controller.cli.errors import CliError
 from tests.addressing_api import Api, furnished, running_api
 from tests.certificates import Signer
-from tests.unit.test_cli import speaker
+from tests.command_line import speaker
 from tests.unit.test_serve_tls import serving
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.cli.app import run
 from tests.addressing_api import Api, furnished, running_api
-from tests.unit.test_cli import speaker
+from tests.command_line import readable, speaker
 
 CIDR = "198.18.0.0/22"
 PART = "198.18.1.0/24"
@@ -23,14 +22,6 @@ def api(tmp_path_factory):
 @pytest.fixture
 def herald(api: Api, monkeypatch, tmp_path, capsys):
     return speaker(api, monkeypatch, tmp_path, capsys)
-
-
-def readable(capsys, *argvs: list[str]) -> None:
-    """Hold that a command prints a table or a card for people, too."""
-    for argv in argvs:
-        assert run(argv) == 0
-        out, _ = capsys.readouterr()
-        assert out and "{" not in out, argv
 
 
 def test_a_delegation_from_beginning_to_end(herald, capsys) -> None:

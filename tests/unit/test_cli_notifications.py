@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.addressing_api import furnished, running_api
-from tests.unit.test_cli import speaker
-from tests.unit.test_cli_more_resources import readable
+from tests.command_line import readable, speaker
 
 CIDR = "198.18.0.0/22"
 

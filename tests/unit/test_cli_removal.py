@@ -9,7 +9,7 @@ import pytest
 
 from controller.cli.app import run
 from tests.addressing_api import Api, furnished, running_api
-from tests.unit.test_cli import speaker
+from tests.command_line import speaker
 
 CIDR = "198.18.0.0/22"
 WHY = ("--reason", "Ticket 9")

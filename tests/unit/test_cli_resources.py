@@ -18,7 +18,7 @@ from sqlalchemy import select
 from controller.addressing.tables import EventRow
 from controller.cli.app import run
 from tests.addressing_api import Api, furnished, running_api
-from tests.unit.test_cli import change_sets, speaker
+from tests.command_line import change_sets, speaker
 
 CIDR = "198.18.0.0/22"
 

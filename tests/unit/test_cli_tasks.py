@@ -12,9 +12,9 @@ from controller.tasks.clean_up import CLEAN_UP
 from controller.tasks.removals_report import REMOVALS_REPORT
 from tests.addressing_api import Api
 from tests.addressing_api import running_api as serving  # SQLite is enough here
+from tests.command_line import speaker
 from tests.removal import cast
 from tests.tasks import Crew
-from tests.unit.test_cli import speaker
 
 Herald = Callable[..., tuple[dict, str]]
 

@@ -13,7 +13,7 @@ from controller.cli.app import run
 from controller.validation.checks import CHECKS, Answer
 from controller.validation.config import ValidationConfig
 from tests.addressing_api import Api, furnished, running_api
-from tests.unit.test_cli import speaker
+from tests.command_line import speaker
 
 CIDR = "192.0.2.0/24"
 CONFIG = ValidationConfig(rtr=("127.0.0.1:1",), whois=("127.0.0.1:1",), require_validation=False)

@@ -45,7 +45,7 @@ from controller.transport.messages import (
     SiteStatus,
 )
 from tests.agent_site import FakeSpeaker, Kernels, until
-from tests.properties.test_gate_laws import status
+from tests.site_status import status
 
 PREFIX = Prefix("198.18.0.0/24")
 OTHER = Prefix("198.18.1.0/24")

@@ -22,10 +22,10 @@ from controller.transport.http import HttpSiteLink
 from controller.transport.messages import Command, Receipt, RegistryConflict, RegistryNews, SiteStatus
 from controller.transport.protocol import SiteLink
 from tests.addressing_api import running_api
+from tests.command_line import speaker
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
 from tests.removal import admit, cast
-from tests.unit.test_cli import speaker
 
 CIDR, OTHER = "198.18.0.0/22", "198.18.8.0/24"
 NOW = datetime.now(UTC)

@@ -26,7 +26,7 @@ from controller.safety.windows import Entry, Ledger
 from controller.store import open_store
 from controller.timeline.tables import TimelineRow
 from controller.transport.messages import HealthGrant, HealthWish, Receipt, Waiting
-from tests.properties.test_gate_laws import status
+from tests.site_status import status
 from tests.stores import a_store
 
 OURS = [Prefix(f"198.18.{n}.0/24") for n in range(100)]

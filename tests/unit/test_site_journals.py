@@ -19,7 +19,7 @@ from controller.store import open_store
 from controller.transport.messages import NewerJournal
 from tests.driving import ACME, GLOBEX, controlling, onboard, play, toggle
 from tests.fake_agent import FakeAgent
-from tests.properties.test_gate_laws import status
+from tests.site_status import status
 from tests.stores import a_store, stores
 
 pytestmark = pytest.mark.stores

@@ -39,7 +39,7 @@ from controller.store import Store, open_store
 from controller.transport.errors import TransportUnreachableError
 from controller.transport.messages import Command, Receipt, SiteStatus
 from tests.guarding import unguarded
-from tests.properties.test_gate_laws import status
+from tests.site_status import status
 from tests.stores import a_store
 
 MINE = Prefix("192.0.2.0/24")
