@@ -14,7 +14,7 @@ from controller.rollout.after import Never, first_half
 from controller.rollout.begin import Begun, begin, change_set_state
 from controller.rollout.tables import SiteConflictRow
 from controller.rollout.tracked import Behind, Bench, Terms, Tracked
-from controller.rollout.waiting_line import MOST_QUEUED, LookedUp, Round, in_turn, looked_up
+from controller.rollout.waiting_line import MOST_QUEUED, LookedUp, Round, askers, in_turn, looked_up
 from controller.snapshots import outbox, pins
 from controller.snapshots.model import ChangeSet, SnapshotError
 from controller.store.once import once
@@ -73,7 +73,11 @@ def admit_next(
     bench = Bench(sites, now, terms or Terms(), {} if gone is None else gone)
     gate = Gate(blocked, guard or Guard(), this_round or Round(), bench)
     line = [w for w in holds.waiting(session, MOST_QUEUED) if w.seq not in gate.round.left]
-    for waiting in looked_up(session, in_turn(line)):
+    asker, had_turn = askers(line), gate.round.had_turn
+    if had_turn.issuperset(asker.values()):
+        had_turn.clear()
+    for waiting in looked_up(session, in_turn(line, had_turn)):
+        had_turn.add(asker[waiting.row.account_id])
         found = _admit(session, waiting, gate)
         if found is not None:
             admitted.append(found)

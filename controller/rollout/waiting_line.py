@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -48,15 +48,23 @@ class Asked(Protocol):
 A = TypeVar("A", bound=Asked)
 
 
-def in_turn(rows: Sequence[A]) -> Iterator[A]:
+def askers(rows: Sequence[A]) -> Mapping[str, str]:
+    """Return with whom each account's change-sets come: with whoever asked for its oldest."""
+    found: dict[str, str] = {}
+    for row in rows:
+        found.setdefault(row.account_id, row.actor)
+    return found
+
+
+def in_turn(rows: Sequence[A], had_turn: Collection[str] = ()) -> Iterator[A]:
     """Give one of each asker after the other, so that whoever asks for very much delays nobody else.
 
-    An account's change-sets keep their order: all of them come with whoever asked for its oldest.
+    An account's change-sets keep their order. Askers who ``had_turn`` come behind the others, to begin with.
     """
-    askers: dict[str, str] = {}
+    of = askers(rows)
     lines: dict[str, deque[A]] = {}
-    for row in rows:
-        lines.setdefault(askers.setdefault(row.account_id, row.actor), deque()).append(row)
+    for row in sorted(rows, key=lambda row: of[row.account_id] in had_turn):
+        lines.setdefault(of[row.account_id], deque()).append(row)
     while lines:
         for asker in list(lines):
             yield lines[asker].popleft()
@@ -86,12 +94,14 @@ class Round:
     """One way through the whole line, in as many transactions as it takes.
 
     What was found to wait waits for something that ends outside of the round: it is not looked at again in
-    it (``left``: their places), and what is about the same objects goes on waiting for it. Whoever undoes one
-    of the transactions begins another round.
+    it (``left``: their places), and what is about the same objects goes on waiting for it. Turns go on where
+    the last transaction stopped (``had_turn``: whose turn it was). Whoever undoes one of the transactions
+    begins another round.
     """
 
     queue: Queue = field(default_factory=Queue)
     left: set[int] = field(default_factory=set)
+    had_turn: set[str] = field(default_factory=set)
 
     def leave(self, row: ChangeSetRow, change_set: ChangeSet) -> None:
         """Let a change-set wait until the next round."""

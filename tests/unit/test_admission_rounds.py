@@ -127,6 +127,20 @@ def test_nothing_overtakes_what_waits_since_an_earlier_transaction_of_the_round(
         assert kept.id == late.id and kept.reason.startswith("it waits for change-set")
 
 
+def test_turns_go_on_where_the_last_transaction_stopped(store: Store) -> None:
+    """Three askers have more in the line than one transaction admits; the fourth need not wait for it all."""
+    many = [
+        change(f"a{n % 3}-{n}", *onboard(f"a{n % 3}-{n}", ACME).changes, actor=f"o{n % 3}") for n in range(9)
+    ]
+    mine = change("acme", *onboard("acme", ACME).changes, actor="customer:c")
+    queue(store, *many, mine)
+    this_round, order = Round(), list[str]()
+    while admitted := admit(store, this_round, limit=2):
+        order += [a.change_set_id for a in admitted]
+    assert order[:5] == [many[0].id, many[1].id, many[2].id, mine.id, many[3].id]
+    assert sorted(order) == sorted([mine.id, *(c.id for c in many)])
+
+
 def test_the_counts_of_what_is_announced_follow_within_a_transaction(store: Store) -> None:
     """They are asked for once; the next transaction, which asks again, finds the same."""
     queue(store, onboard("acme", ACME), onboard("globex", ACME), toggle("acme", ACME, False))
