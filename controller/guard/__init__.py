@@ -12,7 +12,7 @@ forgets nothing, and obeys what they say::
     drains      which sites are to be out of use
     freezes     what nobody may take away from until its owner lifts it
     queue       the queue of held change-sets by group, and its hash (pure)
-    degraded    tells of routes that stay though too few machines serve them
+    degraded    tells of routes that too few machines of a site serve
     audience    who is told of an open scope at each deadline, each time wider
     telling     tells accounts and operators, in the transaction of what happened
     …_routes    the same over HTTP, for operators (and for owners what is theirs)

@@ -1,9 +1,13 @@
-"""Tells operators and accounts of routes that stay though their announce quorum is lost (SAFETY.md, 7)."""
+"""Tells operators and accounts of routes whose announce quorum is lost (SAFETY.md, 7).
+
+They stay (``degraded``), or, where policy allows it, the site has withdrawn them for that (``unserved``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +20,17 @@ SHOWN = 20
 """Prefixes that one entry names at most."""
 
 
-def tell_degraded(session: Session, site: str, whose: Mapping[Prefix, str], now: datetime) -> None:
+Trouble = Literal["degraded", "unserved"]
+
+SAYS: Mapping[Trouble, str] = {
+    "degraded": "stay announced at {site} though too few of its machines serve them",
+    "unserved": "are withdrawn at {site}, whose machines all report their bindings absent",
+}
+
+
+def tell_trouble(
+    session: Session, site: str, trouble: Trouble, whose: Mapping[Prefix, str], *, now: datetime
+) -> None:
     """Put an entry about ``whose`` prefixes into each account's timeline, and one into the operators'."""
     accounts: dict[str, list[Prefix]] = {OPERATORS: sorted(whose, key=prefix_key)}
     for prefix in accounts[OPERATORS]:
@@ -30,14 +44,13 @@ def tell_degraded(session: Session, site: str, whose: Mapping[Prefix, str], now:
                 account_id=account_id,
                 at=now,
                 kind="operational",
-                type="site.degraded",
+                type=f"site.{trouble}",
                 object_kind="site",
                 object_id=site,
                 change_set_id=None,
                 actor=None,
                 site=site,
-                reason=f"{len(prefixes)} routes stay announced at {site} though too few of its machines "
-                f"serve them: {shown}{remedy}",
+                reason=f"{len(prefixes)} routes {SAYS[trouble].format(site=site)}: {shown}{remedy}",
                 detail={"prefixes": prefixes[:SHOWN], "count": len(prefixes)},
             ),
         )

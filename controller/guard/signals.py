@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from controller.bgp import Prefix
 from controller.guard import freezes, scopes
-from controller.guard.degraded import tell_degraded
+from controller.guard.degraded import Trouble, tell_trouble
 from controller.guard.ledger import KeptLedger
 from controller.guard.scopes import Moment
 from controller.safety.breaker import Exceeded
@@ -36,10 +36,10 @@ class SignalledBreaker:
             frozen = freezes.values(session, datetime.fromtimestamp(now, UTC))
             return frozenset(scopes.load(session).open) | {f.scope for f in frozen}
 
-    def degraded(self, site: str, whose: Mapping[Prefix, str]) -> None:
-        """Tell operators and accounts of routes at ``site`` that stay though too few machines serve them."""
+    def troubled(self, site: str, trouble: Trouble, whose: Mapping[Prefix, str]) -> None:
+        """Tell operators and accounts of routes that too few machines of ``site`` serve."""
         with self._store.write() as session:
-            tell_degraded(session, site, whose, datetime.now(UTC))
+            tell_trouble(session, site, trouble, whose, now=datetime.now(UTC))
         self._on_told()
 
     def exceeded(self, signal: Exceeded) -> None:

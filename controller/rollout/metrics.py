@@ -25,7 +25,7 @@ from controller.bgp import Prefix
 from controller.guard.tables import OpeningRow
 from controller.observe.evidence import Kind, Moment
 from controller.rollout.driver import Driver
-from controller.rollout.outlook import degraded_at
+from controller.rollout.outlook import degraded_at, unserved_at
 from controller.rollout.states import RolloutState
 from controller.rollout.tables import RolloutRow
 from controller.rollout.votes import wanted_at
@@ -158,7 +158,7 @@ class Metrics:
             if follower.view.reachable and status is not None:
                 drained.add_metric([site], len(status.drained))
                 degraded.add_metric([site], len(degraded_at(status)))
-                out.add_metric([site], sum(wish.check == "out" for wish in status.health))
+                out.add_metric([site], len(unserved_at(status)))
         yield degraded
         yield out
         yield drained

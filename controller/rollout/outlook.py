@@ -4,12 +4,13 @@ Three things: prefixes that fall out of the sight of independent observers thoug
 health withdrawals that a quorum of sites want at about the same time, and a store that has shrunk beside what
 sites hold. Each is told once: after a fall the count begins anew, so that a breaker which somebody has closed
 stays closed unless more falls. And people are told of routes that stay though too few machines serve them,
-once that was so at two looks.
+and of those that a site has withdrawn for that, once it was so at two looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -27,18 +28,22 @@ DEGRADED = "degraded-held"
 """How an agent begins the reason of a route that stays though its machines say that it is not served."""
 
 
+Trouble = Literal["degraded", "unserved"]
+"""What people are told of; the type of the entry is ``site.`` with this."""
+
+
 class Outlook(msgspec.Struct, frozen=True):
     """``correlated``: the sites of the correlation that was told last; empty when there is none now.
 
-    ``degraded``: by site, what was so at the last look; ``told``: what of it people know.
+    ``troubled``: by site and trouble, what was so at the last look; ``told``: what of it people know.
     ``shrunk``: whether it was told that the store has shrunk.
     """
 
     visibility: Visibility = Visibility()
     wishes: Wishes = Wishes()
     correlated: frozenset[str] = frozenset()
-    degraded: dict[str, frozenset[Prefix]] = {}
-    told: dict[str, frozenset[Prefix]] = {}
+    troubled: dict[tuple[str, Trouble], frozenset[Prefix]] = {}
+    told: dict[tuple[str, Trouble], frozenset[Prefix]] = {}
     shrunk: bool = False
 
     def looked(self, moment: Moment, now: float) -> Outlook:
@@ -85,20 +90,28 @@ class Outlook(msgspec.Struct, frozen=True):
             return after, None
         return after, correlated(msgspec.structs.replace(found, began=now - (steady - found.began)), now)
 
-    def worse(self, statuses: Iterable[SiteStatus]) -> tuple[Outlook, dict[str, frozenset[Prefix]]]:
-        """Take what is degraded at the sites that answer; return what people are to be told of, by site.
+    def worse(
+        self, statuses: Iterable[SiteStatus]
+    ) -> tuple[Outlook, dict[tuple[str, Trouble], frozenset[Prefix]]]:
+        """Take in the troubles of sites that answer; return what people are to be told, by site and trouble.
 
         A site that does not answer is as it was.
         """
-        degraded, told = dict(self.degraded), dict(self.told)
-        news: dict[str, frozenset[Prefix]] = {}
+        troubled, told = dict(self.troubled), dict(self.told)
+        news: dict[tuple[str, Trouble], frozenset[Prefix]] = {}
         for status in statuses:
-            now, known = degraded_at(status), told.get(status.site, frozenset())
-            fresh = (now & degraded.get(status.site, frozenset())) - known
-            degraded[status.site], told[status.site] = now, (known & now) | fresh
-            if fresh:
-                news[status.site] = fresh
-        return msgspec.structs.replace(self, degraded=degraded, told=told), news
+            found: dict[Trouble, frozenset[Prefix]] = {
+                "degraded": degraded_at(status),
+                "unserved": unserved_at(status),
+            }
+            for trouble, now in found.items():
+                key = (status.site, trouble)
+                known = told.get(key, frozenset())
+                fresh = (now & troubled.get(key, frozenset())) - known
+                troubled[key], told[key] = now, (known & now) | fresh
+                if fresh:
+                    news[key] = fresh
+        return msgspec.structs.replace(self, troubled=troubled, told=told), news
 
     def stored(
         self, held: Mapping[str, tuple[int, int]], policy: Policy, now: float
@@ -120,6 +133,11 @@ class Outlook(msgspec.Struct, frozen=True):
 def degraded_at(status: SiteStatus) -> frozenset[Prefix]:
     """Return the prefixes that the site announces though too few of its machines serve them."""
     return frozenset(w.prefix for w in status.waiting if w.reason.startswith(DEGRADED))
+
+
+def unserved_at(status: SiteStatus) -> frozenset[Prefix]:
+    """Return the prefixes that the site has withdrawn because its machines report their bindings absent."""
+    return frozenset(wish.prefix for wish in status.health if wish.check == "out")
 
 
 def seen_by(moment: Moment, now: float) -> list[Seen]:

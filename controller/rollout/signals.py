@@ -14,7 +14,7 @@ from controller.observe.evidence import Moment, Probed
 from controller.rollout.driver import Driver
 from controller.rollout.faring import Faring, chosen
 from controller.rollout.health_grants import health_grants
-from controller.rollout.outlook import Outlook
+from controller.rollout.outlook import Outlook, Trouble
 from controller.safety.breaker import Exceeded
 from controller.safety.policy import Policy
 from controller.safety.windows import Ledger
@@ -59,8 +59,8 @@ class Breaker(Protocol):
         """Return the scopes in which nothing subtractive goes."""
         ...
 
-    def degraded(self, site: str, whose: Mapping[Prefix, str]) -> None:
-        """Tell people of routes that stay though too few machines serve them."""
+    def troubled(self, site: str, trouble: Trouble, whose: Mapping[Prefix, str]) -> None:
+        """Tell people of routes that too few machines serve."""
         ...
 
 
@@ -107,10 +107,10 @@ class Signals:
         if signal is not None:
             await self._tell(signal)
         self._outlook, worse = self._outlook.worse(statuses)
-        for site, prefixes in worse.items():
+        for (site, trouble), prefixes in worse.items():
             whose = await asyncio.to_thread(self._announced, prefixes)
-            log.warning("degraded", site=site, prefixes=len(prefixes))
-            await asyncio.to_thread(self._breaker.degraded, site, whose)
+            log.warning(trouble, site=site, prefixes=len(prefixes))
+            await asyncio.to_thread(self._breaker.troubled, site, trouble, whose)
         await self._grant(statuses, len(views), policy, steady)
         unknown = {s.site: len(self._driver.conflicts.at(s.site)) for s in statuses}
         held = {s.site: (len(s.accounts), len(s.accounts) - unknown[s.site]) for s in statuses}

@@ -135,6 +135,7 @@ OPERATIONAL = {
     "site.unreachable": "nobody answers at a site: it keeps what it has, and is tried again",
     "site.waiting": "a site has it and waits: the reason says for what",
     "site.degraded": "a route stays announced at a site though too few of its machines serve it",
+    "site.unserved": "a site has withdrawn a route, since its machines report its bindings absent",
     "site.confirmed": "in effect at a site",
     "site.superseded": "a site has a later change-set already",
     "site.conflict": "a site holds what this controller never made",

@@ -17,7 +17,7 @@ from controller.bgp import Family, Prefix
 from controller.guard import scopes
 from controller.guard.signals import SignalledBreaker
 from controller.observe.evidence import Fate, Moment, Probed, Sight
-from controller.rollout.outlook import seen_by
+from controller.rollout.outlook import Trouble, seen_by
 from controller.rollout.signals import LOOK_EVERY_S, Signals
 from controller.rollout.site import SiteView
 from controller.safety.breaker import Exceeded
@@ -64,6 +64,8 @@ class World:
     away: frozenset[str] = frozenset()
     degrades: list[tuple[str, dict[Prefix, str]]] = field(default_factory=list)
     granted: list[HealthGrant] = field(default_factory=list)
+    unserved: list[tuple[str, dict[Prefix, str]]] = field(default_factory=list)
+    out: frozenset[str] = frozenset()
     open: frozenset[str] = frozenset()
     fence: int = 7
     jumped: float = 0.0
@@ -96,7 +98,8 @@ class World:
         waiting = tuple(Waiting(p, "degraded-held: 0 of 2 machines") for p in OURS[: self.ill.get(site, 0)])
         waiting += (Waiting(OURS[99], "1 of 2 machines hold its bindings"),)  # on its way, and not ill
         ill = OURS[: self.ill.get(site, 0)]
-        health = tuple(HealthWish(p, f"{site}.{p}", "correlated", "", 2, 0, 2, 2, 2) for p in ill)
+        check, named = ("out", "") if site in self.out else ("correlated", site)
+        health = tuple(HealthWish(p, named and f"{site}.{p}", check, "", 2, 0, 2, 2, 2) for p in ill)
         sent = dict.fromkeys(OURS, (64500,))
         said = msgspec.structs.replace(
             status(site, waiting=waiting, health=health, sent=sent),
@@ -147,8 +150,8 @@ class World:
     def held_scopes(self, now: float) -> frozenset[str]:
         return self.open
 
-    def degraded(self, site: str, whose: Mapping[Prefix, str]) -> None:
-        self.degrades.append((site, dict(whose)))
+    def troubled(self, site: str, trouble: Trouble, whose: Mapping[Prefix, str]) -> None:
+        (self.degrades if trouble == "degraded" else self.unserved).append((site, dict(whose)))
 
     def exceeded(self, signal: Exceeded) -> None:
         self.told.append(signal)
@@ -247,6 +250,11 @@ def test_people_are_told_once_of_what_stays_though_too_few_machines_serve_it() -
     world.after(5)
     world.after(5)
     assert world.degrades[2:] == [("s1", {OURS[0]: "acme"})], "it was well meanwhile"
+    assert world.unserved == []
+    world.out = frozenset({"s1"})
+    for _ in range(3):
+        world.after(5)
+    assert world.unserved == [("s1", {OURS[0]: "acme"})], "it has been withdrawn there"
 
 
 def test_a_site_that_wishes_alone_is_granted_it_and_a_quorum_is_not() -> None:
@@ -277,7 +285,7 @@ def test_what_is_degraded_is_told_to_whom_it_concerns(tmp_path: Path) -> None:
         session.add(AccountRow(id="acme", name="Acme", created_at=datetime.now(UTC)))
         session.add(AccountRow(id="globex", name="Globex", created_at=datetime.now(UTC)))
     breaker = SignalledBreaker(store, Policy())
-    breaker.degraded("s1", {OURS[0]: "acme", OURS[1]: "globex"})
+    breaker.troubled("s1", "degraded", {OURS[0]: "acme", OURS[1]: "globex"})
     with store.read() as session:
         told = {e.account_id: e for e in session.scalars(select(TimelineRow))}
     assert {e.type for e in told.values()} == {"site.degraded"}
