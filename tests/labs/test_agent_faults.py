@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.labs.faults import PREFIX, PREFIX6, SPEAKERS, TOPOLOGY, announced
 
 pytestmark = pytest.mark.lab
 
+HERALD = str(Path(sys.executable).with_name("herald"))
 HOLD_TIME_S = 9
 """The hold time that the topology's speakers negotiate."""
 
@@ -65,6 +68,46 @@ def test_a_killed_agent_costs_nothing_while_a_peer_sends_many_routes(
     assert {"t-bird", "t-frr", "t-gobgp", "t-openbgpd", "vantage"} <= lab.holders(PREFIX) & lab.holders(
         PREFIX6
     )
+
+
+def test_a_damaged_journal_begins_again_by_a_release_and_no_peer_loses_a_route(
+    herald_lab: LabFactory, tmp_path: Path
+) -> None:
+    lab = herald_lab(TOPOLOGY, **SPEAKERS["exabgp"])
+    announced(lab)
+    journal = Path(lab.inventory.folder, "state", lab.inventory.instance, "agent-site1", "journal")
+    mark = lab.mark()
+    lab.running.signal("agent:site1", signal.SIGKILL)
+    data = bytearray(journal.read_bytes())
+    data[data.index(b"HJ1\n", 4) + 20] ^= 1  # of the second record: sound ones are behind it
+    journal.write_bytes(data)
+    lab.running.restart("agent:site1")
+    agent = next(s.agent_socket for s in lab.inventory.sites if s.name == "site1")
+    words = (
+        "--agent",
+        agent,
+        "--key",
+        lab.inventory.break_glass_key,
+        "--who",
+        "ann",
+        "--reason",
+        "a bad disk",
+    )
+    signed = subprocess.run(
+        [HERALD, "site", "sign-release", *words], capture_output=True, text=True, timeout=60, check=True
+    )
+    (tmp_path / "release").write_text(signed.stdout)
+    subprocess.run(
+        [HERALD, "site", "release", str(tmp_path / "release"), "--agent", agent], timeout=60, check=True
+    )
+    # The controller brings the accounts anew; nothing that they ask for had gone meanwhile.
+    lab.wait_until(
+        lambda: (new := lab.site("site1")["status"])["settled"] and not new["fault"],
+        within=60,
+        what="site1's agent to be settled again",
+    )
+    assert [e for e in lab.updates(sender="site1", since=mark) if e.withdrawn] == []
+    assert "vantage" in lab.holders(PREFIX) & lab.holders(PREFIX6)
 
 
 @pytest.mark.parametrize("speaker", SPEAKERS)
