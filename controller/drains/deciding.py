@@ -29,6 +29,7 @@ from controller.safety.drain_plan import Plan, Stay
 from controller.snapshots.model import DamagedChunkError
 
 CONFIRM_WITHIN_S = 3600
+"""Seconds within which another operator confirms what was asked for."""
 TAKE_UP_WITHIN_S = 600
 """Seconds within which agents are to have a drain: what was observed at its confirmation grows old."""
 
@@ -89,9 +90,10 @@ def confirm(write: Write, fleet: Fleet, drain_id: str, seen: Seen) -> DrainRow:
     _may_confirm(write, row)
     found = _planned(write, fleet, row, seen)
     refuse(found)
-    view = fleet.views()[row.site]
-    if not view.reachable:
-        raise Refusal(Kind.DRAIN_REFUSED, f"the agent of {row.site} cannot be told: {view.reason}")
+    view = fleet.views().get(row.site)
+    if view is None or not view.reachable:
+        why = "it is no site of this controller any more" if view is None else view.reason
+        raise Refusal(Kind.DRAIN_REFUSED, f"the agent of {row.site} cannot be told: {why}")
     asked = frozenset(row.goes)
     goes = tuple(c for c in found.goes if c in asked)
     came = [Stay("", c, (), "it came after the drain was asked for") for c in found.goes if c not in asked]
