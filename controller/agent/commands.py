@@ -248,7 +248,9 @@ def _listed(
         return None if known is None else msgspec.structs.replace(known, barred=())
     had, standing, wanted = step
     taken = take(known or UNLISTED, text, account_id, around.registry_keys)
-    return bar(taken, effective(had, [standing]).routes, wanted.routes, around.local_as)
+    # What was let out counts also while another origin stands in its place, which the guard has not let go.
+    live = had.routes | effective(had, [standing]).routes
+    return bar(taken, live, wanted.routes, around.local_as)
 
 
 def _with_adopted(had: SiteState, chunk: Chunk | None, state: JournalState) -> SiteState:

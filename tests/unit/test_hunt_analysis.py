@@ -116,6 +116,7 @@ def test_the_whole_answer_as_json() -> None:
         ],
         "mrt": "x.mrt",
         "report": None,
+        "forecast": None,
     }
 
 
