@@ -1,11 +1,14 @@
 """A customer's toggle while others have trouble, against the same on an idle system (SAFETY.md, 4, 13).
 
 At six sites, on real daemons: from the API call until every router's Loc-RIB has the prefix. Each sample is
-another prefix's first announcement by its owner, one in the situation and one on the idle system, by turns:
+another prefix's first announcement by its owner:
 
-- a bulk change bakes: others' withdrawal is between its waves for as long as the samples take;
-- the account next door is rolled back: that is asked for at the same moment;
-- a breaker is open for an operator, who has begun to take everybody's prefixes off the air.
+- while a withdrawal of somebody else's bakes, by a policy that stages even one, as it does a bulk change;
+- at the moment in which the account next door is rolled back;
+- while a breaker is open for an operator, who has begun to take everybody's prefixes off the air.
+
+The idle samples are of the same lab: by turns with those beside a rollback, before the trouble begins where
+it lasts.
 """
 
 from __future__ import annotations
