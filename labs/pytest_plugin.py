@@ -8,11 +8,11 @@
         lab.wait_for_route("192.0.2.0/24")
         assert lab.node("vantage").rib()["192.0.2.0/24"][0].as_path[-1] == 64500
 
-A lab is started once for each topology and set of variables, shared by the session's tests, put back to
-"nothing announced" before each use, and ended with the session. It runs on a copy of the topology's folder,
-so that a lab of yours that is up is left alone. Its agents have production's guards but for their budgets,
-which tests would spend (``configs/agent-policy.json`` in a topology's folder says otherwise). When a test
-fails, its labs' RIBs and updates are in the report.
+A lab is started for a topology and set of variables, shared by the session's tests, put back to "nothing
+announced" before each use, and ended with the session, or when others have been wanted since. It runs on a
+copy of the topology's folder, so that a lab of yours that is up is left alone. Its agents have production's
+guards but for their budgets, which tests would spend (``configs/agent-policy.json`` in a topology's folder
+says otherwise). When a test fails, its labs' RIBs and updates are in the report.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from controller.errors import HeraldError
 
 if TYPE_CHECKING:
     from labs.live import LiveLab
+
+MOST_UP = 3
+"""Labs that stay up for tests to come: each costs some of the machine, though nothing happens in it."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -49,29 +52,40 @@ class _Labs:
         self.folder = Path(tempfile.mkdtemp(prefix="herald-test-"))
         self.made = 0
         self.up: dict[Key, LiveLab] = {}
+        """The one that was wanted last is the last."""
         self.used: dict[str, list[LiveLab]] = {}
 
-    def get(self, root: Path, topology: str | Path, variables: dict[str, str]) -> LiveLab:
+    def get(
+        self, root: Path, topology: str | Path, variables: dict[str, str], in_use: list[LiveLab]
+    ) -> LiveLab:
         from labs.live import LiveLab  # noqa: PLC0415  (start-up of every pytest run)
         from labs.runtimes import lab as runtime  # noqa: PLC0415
 
         source = Path(topology) if Path(topology).is_absolute() else root / topology
         key = (str(source.resolve()), tuple(sorted(variables.items())))
-        live = self.up.get(key)
+        live = self.up.pop(key, None)
         if live is not None and live.spoiled:
             live.running.down(cleanup=True)
             live = None
         if live is None:
+            self._make_room(in_use)
             self.made += 1
             copy = self.folder / str(self.made) / source.parent.name
             shutil.copytree(source.parent, copy, ignore=shutil.ignore_patterns("clab-*"))
             _let_tests_withdraw(copy / "configs" / "agent-policy.json")
             live = LiveLab(runtime.up(copy / source.name, variables=variables))
+            live.running.hold()
             self.up[key] = live
         else:
+            self.up[key] = live
             runtime.up(live.inventory.topology, variables=variables)  # restarts what a test has killed
             live.reset()
         return live
+
+    def _make_room(self, in_use: list[LiveLab]) -> None:
+        idle = [key for key, live in self.up.items() if live not in in_use]
+        for key in idle[: max(0, len(self.up) - MOST_UP + 1)]:
+            self.up.pop(key).running.down()
 
     def down(self) -> None:
         for live in self.up.values():
@@ -110,7 +124,7 @@ def herald_lab(request: pytest.FixtureRequest, _herald_labs: _Labs) -> LabFactor
     used = _herald_labs.used.setdefault(request.node.nodeid, [])
 
     def factory(topology: str | Path, **variables: str) -> LiveLab:
-        live = _herald_labs.get(request.config.rootpath, topology, variables)
+        live = _herald_labs.get(request.config.rootpath, topology, variables, used)
         if live not in used:
             used.append(live)
         request.node.stash[_LABS] = used

@@ -79,6 +79,10 @@ class Stores:
         name = self._free.pop()
         with psycopg.connect(self.server.url(name), autocommit=True) as connection:
             connection.execute(EMPTY)
+        # Nobody of an earlier test stays, and that connection's server process is gone, too.
+        self.server.run_sql(
+            f"SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
         return name
 
     def close(self) -> None:

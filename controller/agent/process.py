@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket as sockets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from controller.logs import configure_logging
 from controller.snapshots.model import DamagedChunkError
 from controller.speakers.protocol import SpeakerError
 from controller.transport.errors import TransportGarbledError
-from controller.transport.http_server import json_response, problem, read_body, serve_app
+from controller.transport.http_server import json_response, listening, problem, read_body, serve_app
 from controller.transport.messages import (
     Brought,
     Command,
@@ -56,13 +57,16 @@ def run_agent(site: str, state_dir: Path, socket: Path, config: Path | AgentConf
     """
     configure_logging(f"agent {site}")
     read = config if isinstance(config, AgentConfig) else read_agent_config(config)
-    asyncio.run(_serve(site, state_dir, socket, read))
+    memory = EpochFile(Path(read.epoch_dir) if read.epoch_dir else socket.parent, site)
+    with listening(socket) as listener:
+        asyncio.run(_serve(site, state_dir, listener, read, memory))
 
 
-async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) -> None:
-    memory = EpochFile(Path(config.epoch_dir) if config.epoch_dir else socket.parent, site)
+async def _serve(
+    site: str, state_dir: Path, listener: sockets.socket, config: AgentConfig, memory: EpochFile
+) -> None:
     ending = Ending()
-    quarantine = Quarantine(site, state_dir, socket, config, memory, ending)
+    quarantine = Quarantine(site, state_dir, listener, config, memory, ending)
     opened: Journal | None
     try:
         opened = await quarantine.behind(Journal.open(state_dir, site), memory.read())
@@ -81,7 +85,7 @@ async def _serve(site: str, state_dir: Path, socket: Path, config: AgentConfig) 
             continue
         if again_s is not None:
             asyncio.get_running_loop().call_later(again_s, _read_policy_again, here, config, journal)
-        known = await _serve_site(here, socket, ending)
+        known = await _serve_site(here, listener, ending)
         if known is None:
             journal.close()
             return
@@ -94,13 +98,13 @@ def _read_policy_again(here: Site, config: AgentConfig, journal: Journal) -> Non
     here.set_policy(read_policy(config, journal, reading())[0])
 
 
-async def _serve_site(here: Site, socket: Path, ending: Ending) -> Reached | None:
+async def _serve_site(here: Site, listener: sockets.socket, ending: Ending) -> Reached | None:
     """Serve a site until SIGTERM; or until the controller tells of a newer journal: return that."""
     stop = ending.next()
     here.told_of.add_done_callback(lambda _: ending.soon())
     work = asyncio.create_task(here.run(), name="site")
     http = asyncio.create_task(
-        serve_app(agent_app(here), socket=socket, ready=ready, on_stop=here.report.wake, stop=stop),
+        serve_app(agent_app(here), socket=listener, ready=ready, on_stop=here.report.wake, stop=stop),
         name="http",
     )
     try:

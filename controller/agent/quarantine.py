@@ -6,6 +6,7 @@ one, and what its speaker has stands (``salvage``). Both by a record that the op
 
 from __future__ import annotations
 
+import socket as sockets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Quarantine:
 
     site: str
     state_dir: Path
-    socket: Path
+    listener: sockets.socket
     config: AgentConfig
     memory: EpochFile
     ending: Ending
@@ -102,7 +103,7 @@ class Quarantine:
         report, taken = Report(status, new_version()), list[str]()
         await serve_app(
             self._app(fault, report, done, taken),
-            socket=self.socket,
+            socket=self.listener,
             ready=ready,
             on_stop=report.wake,
             stop=self.ending.next(),

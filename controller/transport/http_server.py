@@ -55,10 +55,25 @@ def _named(type_: object) -> str:
     )
 
 
+@contextlib.contextmanager
+def listening(path: Path) -> Generator[sockets.socket, None, None]:
+    """Listen on a unix socket (mode 0600; a stale one is replaced) for several servers, one after another.
+
+    Whoever calls when one has ended waits for the next. Raises :class:`TransportAddressError` when the
+    address cannot be used.
+    """
+    listener = _listen_unix(path)
+    try:
+        yield listener
+    finally:
+        listener.close()
+        _remove_ours(path)
+
+
 async def serve_app(
     app: Any,
     *,
-    socket: Path | None = None,
+    socket: Path | sockets.socket | None = None,
     host: str | None = None,
     port: int | None = None,
     tls: ServerTls | None = None,
@@ -68,7 +83,7 @@ async def serve_app(
 ) -> None:
     """Serve ``app`` (ASGI) until SIGTERM or SIGINT, and return once requests in flight are answered.
 
-    Give either ``socket`` (a unix socket, mode 0600; a stale one is replaced) or ``host`` and ``port``.
+    Give either ``socket`` (a path as for :func:`listening`, or what that gave) or ``host`` and ``port``.
     ``ready`` is called once when connections are accepted. With ``stop`` the event ends the server instead
     of signals. ``on_stop`` is called first when it is to end: wake long polls there, since requests that
     take longer than :data:`GRACE_S` are cancelled. Cancelling the caller ends the server, too.
@@ -77,7 +92,12 @@ async def serve_app(
 
     Raises :class:`TransportAddressError` when the address cannot be used.
     """
-    listener = _listen_unix(socket) if socket is not None else _listen_tcp(host or "127.0.0.1", port or 0)
+    if isinstance(socket, Path):
+        with listening(socket) as listener:
+            await serve_app(app, socket=listener, tls=tls, ready=ready, stop=stop, on_stop=on_stop)
+        return
+    # A copy is served, since the server closes what it is given.
+    listener = _listen_tcp(host or "127.0.0.1", port or 0) if socket is None else socket.dup()  # noqa: ASYNC240
     ending = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     if stop is None:
@@ -102,8 +122,6 @@ async def serve_app(
         await _Server(config, ending, ready, on_stop).serve(sockets=[listener])
     finally:
         listener.close()
-        if socket is not None:
-            _remove_ours(socket)
         if stop is None:
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(signum)

@@ -98,9 +98,6 @@ def measure_all(folder: Path, runs: int) -> list[Comparison]:
             "clique 5": generate_clique(5, folder / speaker / "clique-5"),
         }
         for name, topology in topologies.items():
-            running = runtime.up(topology, variables=variables)
-            try:
+            with runtime.temporary(topology, variables=variables) as running:
                 found += measure(LiveLab(running), f"{name}, {speaker}", runs)
-            finally:
-                running.down()
     return found

@@ -111,13 +111,10 @@ def fleet(
     if agents is not None:
         (folder / "configs" / "agent-policy.json").write_text(json.dumps(agents))
     customers = write_fleet(folder / "configs" / "store.jsonl", prefixes=PREFIXES, accounts=ACCOUNTS)
-    running = runtime.up(topology, variables={"HERALD_SPEAKER": speaker})
-    try:
+    with runtime.temporary(topology, variables={"HERALD_SPEAKER": speaker}) as running:
         made = Fleet(LiveLab(running), customers)
         made.wait_for_networks(PREFIXES)
         yield made
-    finally:
-        running.down()
 
 
 def by_bare_script(made: Fleet) -> float:

@@ -154,11 +154,8 @@ def six_sites(folder: Path, policy: str) -> Iterator[tuple[LiveLab, Customers]]:
     configs = topology.parent / "configs"
     (configs / "agent-policy.json").write_bytes(msgspec.json.encode(AgentPolicy(budget=wide)))
     (configs / "policy.toml").write_text(policy)
-    running = runtime.up(topology, variables=SPEAKER)
-    try:
+    with runtime.temporary(topology, variables=SPEAKER) as running:
         yield LiveLab(running), Customers(topology)
-    finally:
-        running.down()
 
 
 def measure_all(folder: Path, runs: int) -> list[Comparison]:

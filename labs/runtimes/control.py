@@ -49,8 +49,9 @@ class Control:
                 request, descriptors = receive(caller)
             except (OSError, msgspec.MsgspecError):
                 return
+            held = request.op == "hold"
             try:
-                answer = Line(result=self._answer(request, descriptors, caller))
+                answer = Line(result={} if held else self._answer(request, descriptors, caller))
             except HeraldError as error:
                 answer = error_line(error)
             finally:
@@ -60,7 +61,11 @@ class Control:
                 send_line(caller, answer)
             except OSError:  # the caller has gone; nobody wants the answer
                 return
-        if request.op == "down":
+            if held:
+                _wait_gone(caller)
+                with self._changing:
+                    self._lab.stop(lambda _: None)
+        if held or request.op == "down":
             self._end()
 
     def _answer(self, request: Request, descriptors: list[int], caller: socket.socket) -> Any:
@@ -155,6 +160,13 @@ def _tell(caller: socket.socket, line: Line) -> None:
         send_line(caller, line)
     except OSError:  # whoever asked has gone; what was asked goes on
         return
+
+
+def _wait_gone(caller: socket.socket) -> None:
+    """Wait until the caller has closed its side, or has died."""
+    poll = select.poll()
+    poll.register(caller, select.POLLRDHUP | select.POLLHUP)
+    poll.poll()
 
 
 def _end_with(caller: socket.socket, child: Child) -> None:

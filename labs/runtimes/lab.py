@@ -16,7 +16,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class RunningLab:
         self, runtime: Path, *, warnings: Sequence[str] = (), restarted: Sequence[str] | None = None
     ) -> None:
         self.runtime = runtime
+        self._holding: socket.socket | None = None
         self.warnings = tuple(warnings)
         self.restarted = None if restarted is None else tuple(restarted)
 
@@ -132,6 +134,16 @@ class RunningLab:
         answer = self._ask(wire.Request("up", digest=topology.digest), (), on_progress)
         return RunningLab(self.runtime, warnings=answer["warnings"], restarted=answer["restarted"])
 
+    def hold(self) -> None:
+        """Have the lab end with this object, or with its process, however that ends (SIGKILL, too)."""
+        sock = self._connect()
+        try:
+            self._tell(sock, wire.Request("hold"))
+        except BaseException:
+            sock.close()
+            raise
+        self._holding = sock
+
     def down(self, *, cleanup: bool = False, on_progress: wire.OnProgress | None = None) -> None:
         """End the lab, wait until all of it is gone, and remove its runtime directory.
 
@@ -151,6 +163,8 @@ class RunningLab:
                 f"the lab's lock {self.runtime / 'lab.lock'} is still held: is another command at work?"
             )
         _forget(self.runtime, descriptor)
+        if self._holding is not None:
+            self._holding.close()
         if cleanup:
             shutil.rmtree(plan.topology.folder, ignore_errors=True)
 
@@ -160,22 +174,40 @@ class RunningLab:
         descriptors: Sequence[int] = (),
         on_progress: wire.OnProgress | None = None,
     ) -> Any:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with sock:
+        with self._connect() as sock:
             if request.op != "exec":
                 sock.settimeout(launch.END_S if request.op == "down" else wire.CONTROL_S)
-            try:
-                sock.connect(str(self.runtime / "lab.sock"))
-                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-                data = msgspec.json.encode(request) + b"\n"
-                sock.sendmsg([data], ancillary if descriptors else [])
-                return wire.read_answer(sock, on_progress)
-            except FileNotFoundError as error:
-                raise LabBusyError("the lab is being brought up or down by another command") from error
-            except OSError as error:
-                raise LabControlError(
-                    f"the lab process does not answer ({error}): herald lab down"
-                ) from error
+            return self._tell(sock, request, descriptors, on_progress)
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(self.runtime / "lab.sock"))
+        except FileNotFoundError as error:
+            sock.close()
+            raise LabBusyError("the lab is being brought up or down by another command") from error
+        except OSError as error:
+            sock.close()
+            raise _silent(error) from error
+        return sock
+
+    def _tell(
+        self,
+        sock: socket.socket,
+        request: wire.Request,
+        descriptors: Sequence[int] = (),
+        on_progress: wire.OnProgress | None = None,
+    ) -> Any:
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        try:
+            sock.sendmsg([msgspec.json.encode(request) + b"\n"], ancillary if descriptors else [])
+            return wire.read_answer(sock, on_progress)
+        except OSError as error:
+            raise _silent(error) from error
+
+
+def _silent(error: OSError) -> LabControlError:
+    return LabControlError(f"the lab process does not answer ({error}): herald lab down")
 
 
 def up(
@@ -196,6 +228,20 @@ def up(
 
     topology = load_topology(topology_file(Path(path)), variables=variables)
     return up_topology(topology, on_progress=on_progress, on_warning=on_warning, reconfigure=reconfigure)
+
+
+@contextmanager
+def temporary(path: Path | str, *, variables: Mapping[str, str] | None = None) -> Iterator[RunningLab]:
+    """Bring a lab up for a block: it ends with that, or with this process, however that ends.
+
+    Raises as :func:`up` does.
+    """
+    running = up(path, variables=variables)
+    try:
+        running.hold()
+        yield running
+    finally:
+        running.down()
 
 
 def up_topology(

@@ -29,7 +29,10 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``op``: status, restart, signal, exec, up or down; the rest as each needs it."""
+    """``op``: status, restart, signal, exec, up, down, or hold, which ends the lab with the connection.
+
+    The other fields are for the ops that need them.
+    """
 
     op: str
     name: str = ""

@@ -312,13 +312,12 @@ def staged(lab: LiveLab, prefix: Prefix, *, advertised: bool) -> dict[str, Any]:
     store = open_store(lab.state_folder("serve") / "herald.db")
     try:
         with store.write() as session:
-            account = session.scalars(
-                select(BgpPrefixRow.account_id).where(BgpPrefixRow.id == row["id"])
-            ).one()
+            configured = session.scalars(select(BgpPrefixRow).where(BgpPrefixRow.id == row["id"])).one()
+            configured.advertised = advertised  # what is configured says so, too: the lab is shared
             bgp = BgpPrefixObject(row["id"], owned["id"], prefix, None, advertised=advertised)
             change_set = f"staged{time.monotonic_ns()}"
-            made = ChangeSet(change_set, account, "operator:test", "staged", "2026-01-01T00:00:00Z",
-                             (Change(bgp_prefix=bgp),), lane="staged")  # fmt: skip
+            made = ChangeSet(change_set, configured.account_id, "operator:test", "staged",
+                             "2026-01-01T00:00:00Z", (Change(bgp_prefix=bgp),), lane="staged")  # fmt: skip
             outbox.append(session, made)
     finally:
         store.close()

@@ -237,6 +237,33 @@ def test_a_killed_up_leaves_no_process(ring: Path) -> None:
     assert labs.labs() == []
 
 
+def test_a_held_lab_ends_with_whoever_holds_it(ring: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(ring)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    assert [s.state for s in labs.labs()] == ["up"]
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not ours(), "no process is left")
+    wait_until(
+        lambda: not any(map(lock.is_held, runtime_root().glob("*/lab.lock"))), "all that it had open is shut"
+    )
+    assert labs.up(ring).restarted is None
+
+
+_HOLD = """
+import sys
+from labs.runtimes import lab
+
+running = lab.up(sys.argv[1])
+running.hold()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 # The command itself, which says on stdout that a phase has begun.
 _UP = """
 import sys
