@@ -64,6 +64,7 @@ def find_bgp_prefix(
         Kind.INCOMPLETE_DEPLOYMENT,
         Kind.STATE_LOCKED,
         Kind.LETTER_WITHDRAWN,
+        Kind.REVOKED,
     ),
 )
 def put_advertisement(
@@ -98,6 +99,7 @@ def put_advertisement(
         Kind.INCOMPLETE_DEPLOYMENT,
         Kind.STATE_LOCKED,
         Kind.LETTER_WITHDRAWN,
+        Kind.REVOKED,
     ),
 )
 def put_part_advertisement(

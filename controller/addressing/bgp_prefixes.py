@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Response
 
-from controller.addressing import letters, reach, rows, rules
+from controller.addressing import letters, reach, revocations, rows, rules
 from controller.addressing.bodies import (
     Bare,
     BgpPrefixBody,
@@ -84,6 +84,7 @@ def get_bgp_prefix(account: AccountDep, prefix_id: str, bgp_prefix_id: str, cont
         Kind.INCOMPLETE_DEPLOYMENT,
         Kind.STATE_LOCKED,
         Kind.LETTER_WITHDRAWN,
+        Kind.REVOKED,
         Kind.MAY_NOT_ADVERTISE,
     ),
 )
@@ -184,6 +185,7 @@ def advertise(write: Write, row: BgpPrefixRow, advertised: bool, sites: list[str
         rules.is_approved(Prefix(prefix.cidr), prefix.approved)
         if not row.advertised or widens(row.sites, sites):
             letters.authorizes(write.session, prefix)
+            revocations.may_announce(write.session, prefix, cidr)
             may_announce(write.session, prefix, cidr, write.context.validation.config, write.now)
         rules.may_advertise(cidr, [Prefix(b.cidr) for b in rows.bindings_of(write.session, row.account_id)])
     if advertised != row.advertised:

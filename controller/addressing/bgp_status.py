@@ -35,7 +35,11 @@ def get_status(account: AccountDep, prefix_id: str, context: ContextDep) -> Resp
     "",
     response_model=Envelope[StatusBody],
     responses=refuses(
-        Kind.PREFIX_NOT_APPROVED, Kind.INCOMPLETE_DEPLOYMENT, Kind.STATE_LOCKED, Kind.LETTER_WITHDRAWN
+        Kind.PREFIX_NOT_APPROVED,
+        Kind.INCOMPLETE_DEPLOYMENT,
+        Kind.STATE_LOCKED,
+        Kind.LETTER_WITHDRAWN,
+        Kind.REVOKED,
     ),
 )
 def edit_status(account: AccountDep, prefix_id: str, body: EditStatus, writer: WriterDep) -> Response:

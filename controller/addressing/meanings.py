@@ -106,7 +106,10 @@ MEANINGS: dict[Kind, tuple[str, str]] = {
         "now is not within the migration's window",
         "wait for it, or plan another migration",
     ),
-    Kind.REVOKED: ("the revocation ledger forbids it", "see the ledger, and ask the operator"),
+    Kind.REVOKED: (
+        "the revocation ledger forbids it",
+        "see the ledger; an operator may approve it again",
+    ),
     Kind.UNKNOWN_PREFIX: ("a named prefix is not there", "list the prefixes again"),
     Kind.NAMED_TWICE: ("something is named twice", "name each once"),
     Kind.CONFIRMATION_DIFFERS: ("this is not the code that was given for it", "send the code of the plan"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -17,10 +18,11 @@ from controller.addressing.envelope import json_response
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.life_bodies import CreateRevocation, RevocationBody, RevocationPage
 from controller.addressing.life_tables import RevocationRow
-from controller.addressing.tables import AccountRow
+from controller.addressing.tables import AccountRow, PrefixRow
 from controller.addressing.times import rfc3339
 from controller.addressing.writes import Write, WriterDep
 from controller.bgp import Prefix, covers
+from controller.safety.registry import narrows
 
 RevocationKind = Literal["transfer", "loa_withdrawn", "legal_order", "origin_deauthorised"]
 
@@ -88,6 +90,36 @@ def revoked_since(session: Session, account_id: str, cidr: str, since: datetime)
         if covers(taken, mine) or covers(mine, taken):
             return row
     return None
+
+
+def against(session: Session, prefix: PrefixRow, cidr: Prefix) -> list[RevocationRow]:
+    """Return what the ledger holds against announcing ``cidr``, a part of ``prefix``: since its approval."""
+    entries = (
+        select(RevocationRow).where(RevocationRow.account_id == prefix.account_id).order_by(RevocationRow.seq)
+    )
+    return [
+        row
+        for row in session.scalars(entries)
+        if narrows(row.kind, row.at, prefix.approved_at)
+        and (covers(Prefix(row.cidr), cidr) or covers(cidr, Prefix(row.cidr)))
+    ]
+
+
+def may_announce(session: Session, prefix: PrefixRow, cidr: Prefix) -> None:
+    """Refuse to announce ``cidr`` anew while the ledger forbids it; sites would refuse it, too."""
+    found = against(session, prefix, cidr)
+    if found:
+        raise Refusal(
+            Kind.REVOKED,
+            f"{cidr} cannot be announced anew: {said(found)}; an operator may approve {prefix.cidr} again",
+        )
+
+
+def said(found: Iterable[RevocationRow]) -> str:
+    """Say what was revoked, by which entries."""
+    return "; ".join(
+        f"{row.cidr} was revoked ({row.kind}, entry {row.seq} of the ledger: {row.reason})" for row in found
+    )
 
 
 def _body(row: RevocationRow) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from controller.addressing.errors import Kind, Refusal
 from controller.addressing.persons import require_second_operator
+from controller.addressing.tables import BgpPrefixRow
 from controller.addressing.writes import Write
 from controller.bgp import Prefix
 from controller.drains.bodies import CreateDrain, LiftDrain
@@ -27,6 +28,7 @@ from controller.rollout.signals import Look
 from controller.safety.drain import Drain, Strategy
 from controller.safety.drain_plan import Plan, Stay
 from controller.snapshots.model import DamagedChunkError
+from controller.store.many import those
 
 CONFIRM_WITHIN_S = 3600
 """Seconds within which another operator confirms what was asked for."""
@@ -198,6 +200,8 @@ def _may_confirm(write: Write, row: DrainRow) -> None:
 
 
 def _tell(write: Write, row: DrainRow, type_: str, what: str) -> None:
-    actor = write.caller.actor
-    news = News(type_, "drain", row.id, f"{actor} {what}", actor=actor, detail={"site": row.site})
-    tell(write.session, (), news, write.now)
+    """Tell operators, and the accounts whose prefixes go from the site."""
+    actor, detail = write.caller.actor, {"site": row.site, "strategy": row.strategy}
+    news = News(type_, "drain", row.id, f"{actor} {what}", site=row.site, actor=actor, detail=detail)
+    owners = select(BgpPrefixRow.account_id).where(BgpPrefixRow.deleted_at.is_(None))
+    tell(write.session, those(write.session, owners, BgpPrefixRow.cidr, row.goes), news, write.now)

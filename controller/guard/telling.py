@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from controller.timeline.log import note
+from controller.timeline.log import foresee, note
 from controller.timeline.show import Entry
 
 OPERATORS = "_operators"
@@ -24,20 +24,26 @@ MANAGEMENT = "_management"
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is told. ``object_id``: of what it is about; ``actor``: who did it, None when nobody."""
+    """What is told. ``object_id``: of what it is about; ``actor``: who did it, None when nobody.
+
+    ``site``: the one at which it is so, None: at none in particular.
+    """
 
     type: str
     object_kind: str
     object_id: str
     reason: str
     change_set_id: str | None = None
+    site: str | None = None
     actor: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tell(session: Session, accounts: Iterable[str], news: News, now: datetime) -> None:
     """Put an entry into the timeline of each of ``accounts``, and into the operators'."""
-    for account_id in (OPERATORS, *sorted(set(accounts) - {OPERATORS})):
+    told = (OPERATORS, *sorted(set(accounts) - {OPERATORS}))
+    foresee(session, told)
+    for account_id in told:
         note(
             session,
             Entry(
@@ -48,6 +54,7 @@ def tell(session: Session, accounts: Iterable[str], news: News, now: datetime) -
                 object_kind=news.object_kind,
                 object_id=news.object_id,
                 change_set_id=news.change_set_id,
+                site=news.site,
                 actor=news.actor,
                 reason=news.reason,
                 detail=dict(news.detail),

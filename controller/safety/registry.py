@@ -21,7 +21,7 @@ from datetime import datetime
 
 import msgspec
 
-from controller.bgp import Prefix, family_of, prefix_key
+from controller.bgp import Prefix, family_of, prefix_key, span
 from controller.errors import HeraldError
 from controller.safety.signed import SignedError, open_signed, sign_record
 from controller.snapshots.overlaps import Overlaps
@@ -88,19 +88,25 @@ def compose(account_id: str, owned: Iterable[Owned], lost: Iterable[Loss]) -> Re
     A revocation narrows what was approved before it; what an operator approves later is a new decision.
     """
     mine = sorted(owned, key=lambda o: prefix_key(o.cidr))
-    places = Overlaps((o.cidr, o) for o in mine)
-    against = [
-        loss
-        for loss in sorted(lost, key=lambda one: one.seq)
-        if loss.kind not in OWNERSHIP_ALONE
-        and any(o.since is None or loss.at >= o.since for o in places.touching(loss.cidr))
-    ]
+    ledger = Overlaps((loss.cidr, loss) for loss in lost)
+    against = {
+        (loss.seq, prefix_key(cidr)): Revoked(cidr, f"{loss.kind}, entry {loss.seq} of the ledger")
+        for o in mine
+        for loss in ledger.touching(o.cidr)
+        if narrows(loss.kind, loss.at, o.since)
+        for cidr in [max(o.cidr, loss.cidr, key=lambda c: span(c)[3])]
+    }
     return RegistryEntry(
         account_id,
         0,
         tuple(Registered(o.cidr, family_of(o.cidr).longest, (o.asn,)) for o in mine),
-        tuple(Revoked(loss.cidr, f"{loss.kind}, entry {loss.seq} of the ledger") for loss in against),
+        tuple(revoked for _, revoked in sorted(against.items(), key=lambda one: one[0])),
     )
+
+
+def narrows(kind: str, at: datetime, approved_at: datetime | None) -> bool:
+    """Tell whether a revocation holds against a prefix that was approved then (None: who knows when)."""
+    return kind not in OWNERSHIP_ALONE and (approved_at is None or at >= approved_at)
 
 
 def sign_entry(entry: RegistryEntry, private_key: bytes) -> str:

@@ -284,10 +284,13 @@ def test_a_revocation_narrows_what_was_approved_before_it() -> None:
         return [r.cidr for r in compose("a", mine, [loss]).revoked]
 
     assert revoked("legal_order", "198.18.1.0/24", 1) == ["198.18.1.0/24"]
-    assert revoked("loa_withdrawn", "198.18.0.0/16", 1) == ["198.18.0.0/16"]
+    assert revoked("loa_withdrawn", "198.18.0.0/16", 1) == ["198.18.0.0/22"]
     assert revoked("legal_order", "198.18.1.0/24", -1) == [], "an operator approved it since"
     assert revoked("transfer", "198.18.0.0/22", 1) == [], "whose it is says it"
     assert revoked("legal_order", "203.0.113.0/24", 1) == [], "it is not the account's"
+    mine += [Owned(Prefix("198.18.4.0/22"), 64511, NOON + timedelta(minutes=2))]
+    assert revoked("legal_order", "198.18.0.0/21", 1) == ["198.18.0.0/22"], "the other was approved since"
+    del mine[-1]
     entry = compose("a", mine, ())
     assert [(r.cidr, r.longest, r.origins) for r in entry.registered] == [
         ("198.18.0.0/22", 24, (64511,)),

@@ -458,6 +458,22 @@ def test_an_open_breaker_holds_no_drain(world: World) -> None:
     assert world.at()["site2"] == []
 
 
+def test_customers_are_told_that_a_site_is_drained_of_their_prefixes(world: World) -> None:
+    world.api.client().create_account("Globex", id="globex")
+    world.drain("site2")
+    world.herald("site", "undrain", "site2", "--reason", "They work")
+    told = {
+        account: [
+            (entry["type"], entry["site"], "New cards" in entry["reason"])
+            for entry in world.http("first").get(f"/herald/v1/accounts/{account}/timeline").json()["result"]
+            if entry["type"].startswith("drain.")
+        ]
+        for account in ("acme", "globex")
+    }
+    assert told["acme"] == [("drain.began", "site2", True), ("drain.ended", "site2", False)]
+    assert told["globex"] == []
+
+
 def test_customers_have_no_business_with_drains(world: World) -> None:
     http = world.http("owner")
     assert http.get("/herald/v1/drains").status_code == 403

@@ -25,7 +25,7 @@ from tests.addressing_api import running_api
 from tests.command_line import speaker
 from tests.fake_agent import FakeAgent, MemoryLink
 from tests.guarding import unguarded
-from tests.removal import admit, cast
+from tests.removal import BASE, admit, cast, refused
 
 CIDR, OTHER = "198.18.0.0/22", "198.18.8.0/24"
 NOW = datetime.now(UTC)
@@ -118,6 +118,29 @@ def test_a_legal_order_narrows_it_and_a_deletion_does_not(api, play, issuer, her
     play.ask_deletion()
     play.delete(play.prefix).raise_for_status()
     assert listed(issued(issuer)) == [CIDR], "an undelete or a rollback may bring it back"
+
+
+def test_what_was_revoked_is_announced_anew_once_an_operator_approves_it_again(api, play, issuer) -> None:
+    """Refused at once, and not by every site in the end; what is announced stays announced."""
+    play.advertise()
+    body = {"kind": "legal_order", "account_id": "acme", "cidr": "198.18.1.0/24", "reason": "court"}
+    play.operator.post("/herald/v1/revocations", json=body).raise_for_status()
+    play.advertise()
+    play.advertise(advertised=False)
+    answer = play.owner.patch(play.bgp, json={"on_demand": {"advertised": True}})
+    refused(answer, 409, "revoked")
+    assert "legal_order, entry 1 of the ledger: court" in answer.text
+
+    approve = f"{BASE}/{play.prefix}/approve"
+    refused(play.owner.post(approve, headers={"Herald-Reason": "ours"}), 403, "not_allowed")
+    refused(play.operator.post(approve), 409, "approval_needs_reason", "/header/Herald-Reason")
+    assert issued(issuer).revoked
+    lifted = play.operator.post(approve, headers={"Herald-Reason": "The court lifted it"})
+    assert lifted.status_code == 200, lifted.text
+    assert issued(issuer).revoked == ()
+    play.advertise()
+    again = play.operator.post(approve)
+    assert again.status_code == 200 and "Herald-Change-Set" not in again.headers, "nothing is left to lift"
 
 
 def test_a_damaged_key_stops_the_start(api, tmp_path: Path, issuer) -> None:
