@@ -7,7 +7,9 @@ route implicitly before it withdraws it). Messages are counted as sent, each onc
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +18,8 @@ from controller.forecast.foretell import Forecast
 from controller.observe.event import Event
 from controller.observe.holding import about
 from labs.hunting.errors import HuntError
+from labs.hunting.loops import Loop, loops
+from labs.hunting.told import Told
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -28,12 +32,37 @@ class Peer(msgspec.Struct, frozen=True):
     last_s: float | None
 
 
+class Session(msgspec.Struct, frozen=True):
+    """The UPDATEs about the prefix that one router sent another: those with a path, and those without."""
+
+    sender: str
+    receiver: str
+    announcements: int
+    withdrawals: int
+
+
+class Back(msgspec.Struct, frozen=True):
+    """What followed when the prefix was put back; ``kind`` and times as in :class:`Hunt`."""
+
+    kind: Literal["Tup", "Tshort"]
+    t_wire: float
+    updates: int
+    withdrawals: int
+    paths: int
+
+
 class Hunt(msgspec.Struct, frozen=True):
     """The figures of one hunt, as ``herald hunt --json`` prints them.
 
-    ``forecast``: what had been foretold of it. ``withdrawn_at`` is t0. ``t_wire``: the last UPDATE;
+    ``kind``: ``Tdown`` if no site announced the prefix any more, ``Tlong`` if others still did (Labovitz's
+    names). ``forecast``: what had been foretold of it. ``withdrawn_at`` is t0. ``t_wire``: the last UPDATE;
     ``t_rib``: the last change of a FIB or RIB (None: not observed); ``t_data``: the last lost probe (None: no
-    probes). ``drops`` is there only when the capture missed something meanwhile: its figures are too low.
+    probes). ``depth``: ASes by which the longest path is longer than the longest at t0 (None: not known).
+    ``invalid``: announcements of paths that no longer stood when they were sent; ``zombies``: who held a
+    path at the end that no longer stood, and no other; ``loops``: of routers that led to each other. These
+    four are None when the capture does not have all since the sessions began. ``back``: how it came back
+    (None: it was withdrawn before, too). ``drops`` is there only when the capture missed something meanwhile:
+    its figures are too low.
     """
 
     prefix: Prefix
@@ -50,6 +79,13 @@ class Hunt(msgspec.Struct, frozen=True):
     peers: tuple[Peer, ...]
     mrt: str
     report: str | None
+    kind: Literal["Tdown", "Tlong"] = "Tdown"
+    depth: int | None = None
+    invalid: int | None = None
+    loops: tuple[Loop, ...] | None = None
+    zombies: tuple[str, ...] | None = None
+    sessions: tuple[Session, ...] = ()
+    back: Back | None = None
     forecast: Forecast | None = None
     drops: int | msgspec.UnsetType = msgspec.UNSET
 
@@ -80,6 +116,9 @@ def analyse(
     prefix: Prefix,
     routers: Sequence[str],
     origins: Collection[str],
+    before: Sequence[Event] | None = (),
+    back: Sequence[Event] = (),
+    everywhere: bool = True,
     rib_changes: Iterable[int] = (),
     strategy: str = "plain",
     forecast: Forecast | None = None,
@@ -89,13 +128,17 @@ def analyse(
 ) -> Hunt:
     """Return the figures of the hunt in ``events``, all captured after the trigger.
 
-    ``routers``: every router but our own sites'; ``origins``: our sites' routers; ``rib_changes``: when FIBs
-    or RIBs changed, in nanoseconds since the epoch. Raises HuntError when no origin sent anything.
+    ``routers``: every router but our own sites'; ``origins``: our sites' routers; ``before``: all that was
+    captured until the trigger (None: not all is known); ``back``: what was captured when it was put back;
+    ``everywhere``: it was withdrawn at all sites; ``rib_changes``: when FIBs or RIBs changed, in nanoseconds
+    since the epoch. Raises HuntError when no origin sent anything.
     """
     t0 = time_zero(events, prefix, origins)
     updates = updates_of(events, prefix, t0)
     paths = {path for event in updates for path in _paths(event, prefix)}
     changes = [at for at in rib_changes if at >= t0]
+    longest = max((path_length(path) for path in paths), default=0)
+    standing = None if before is None else _standing(before, updates, prefix, origins)
     return Hunt(
         prefix=prefix,
         strategy=strategy,
@@ -107,12 +150,65 @@ def analyse(
         updates=len(updates),
         withdrawals=sum(1 for event in updates if not event.announced),
         paths_explored=len(paths),
-        longest_path=max((path_length(path) for path in paths), default=0),
+        longest_path=longest,
         peers=tuple(_peer(name, updates, prefix, t0) for name in routers),
         mrt=mrt,
         report=report,
+        kind="Tdown" if everywhere else "Tlong",
+        depth=None if standing is None else max(0, longest - standing.longest_before),
+        invalid=None if standing is None else standing.invalid,
+        loops=None if before is None else loops(before, updates, prefix=prefix, origins=origins, t0_ns=t0),
+        zombies=None if standing is None else tuple(n for n in standing.zombies if n in routers),
+        sessions=_sessions(updates),
+        back=_back(back, prefix, origins, "Tup" if everywhere else "Tshort"),
         forecast=forecast,
         drops=drops or msgspec.UNSET,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What only whoever knows all messages can tell."""
+
+    longest_before: int
+    invalid: int
+    zombies: tuple[str, ...]
+
+
+def _standing(
+    before: Iterable[Event], updates: Iterable[Event], prefix: Prefix, origins: Collection[str]
+) -> _Standing:
+    told = Told(prefix, origins, before)
+    used = (told.uses(node) for node in told.senders())
+    longest_before = max((path_length(path) for path in used if path is not None), default=0)
+    invalid = 0
+    for event in updates:
+        told.apply(event)
+        invalid += sum(not told.stands(event.sender, path) for path in _paths(event, prefix))
+    zombies = sorted(node for node, stands in told.holders().items() if not stands)
+    return _Standing(longest_before, invalid, tuple(zombies))
+
+
+def _sessions(updates: Iterable[Event]) -> tuple[Session, ...]:
+    counts: dict[tuple[str, str], list[int]] = {}
+    for event in updates:
+        counts.setdefault((event.sender, event.receiver), [0, 0])[not event.announced] += 1
+    return tuple(Session(*ends, *counted) for ends, counted in sorted(counts.items()))
+
+
+def _back(
+    events: Sequence[Event], prefix: Prefix, origins: Collection[str], kind: Literal["Tup", "Tshort"]
+) -> Back | None:
+    if not any(e.sender in origins and about(e, prefix) for e in events):
+        return None
+    t0 = time_zero(events, prefix, origins)
+    updates = updates_of(events, prefix, t0)
+    return Back(
+        kind=kind,
+        t_wire=_seconds(updates[-1].at_ns, t0),
+        updates=len(updates),
+        withdrawals=sum(1 for event in updates if not event.announced),
+        paths=len({path for event in updates for path in _paths(event, prefix)}),
     )
 
 

@@ -62,12 +62,19 @@ class RibWatch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one hunt saw: events until the trigger, events after it, RIB changes, packets missed."""
+    """What one hunt saw: events until the trigger, events after it, RIB changes, packets missed.
+
+    ``back``: the events while it was put back; none if it is withdrawn again. ``whole``: ``before`` has all
+    since the sessions began; a capture keeps only so many. ``everywhere``: it was withdrawn at all sites.
+    """
 
     before: tuple[Event, ...]
     events: tuple[Event, ...]
     rib_changes: tuple[int, ...]
     drops: int
+    back: tuple[Event, ...] = ()
+    whole: bool = True
+    everywhere: bool = True
 
 
 class HuntRun:
@@ -128,7 +135,8 @@ class HuntRun:
         finally:
             if touched:
                 self._put_back(found)
-        return record
+        rest = self._events[len(record.before) + len(record.events) :]
+        return replace(record, back=tuple(rest)) if found.advertised else record
 
     def _target(self, wanted: Wanted, at_sites: Sequence[str], *, advertised: bool) -> Wanted:
         unknown = sorted(set(at_sites) - set(self._sites))
@@ -165,6 +173,8 @@ class HuntRun:
             events=tuple(self._events[len(before) :]),
             rib_changes=tuple(changes),
             drops=after.dropped + after.gaps - stats.dropped - stats.gaps,
+            everywhere=not target.advertised,
+            whole=not (stats.let_go or stats.dropped or stats.gaps),
         )
 
     def _put_back(self, found: Wanted) -> None:

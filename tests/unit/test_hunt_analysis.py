@@ -20,7 +20,7 @@ from labs.hunting.errors import HuntError
 P = Prefix("192.0.2.0/24")
 OTHER = Prefix("198.51.100.0/24")
 T = 1_795_486_923_000_000_000
-ASNS = {"site1": 64500, "r1": 65001, "r2": 65002, "r3": 65003}
+ASNS = {"site1": 64500, "site2": 64500, "r1": 65001, "r2": 65002, "r3": 65003}
 
 
 class Wire:
@@ -116,8 +116,115 @@ def test_the_whole_answer_as_json() -> None:
         ],
         "mrt": "x.mrt",
         "report": None,
+        "kind": "Tdown",
+        "depth": 4,
+        "invalid": 4,
+        "loops": [],
+        "zombies": [],
+        "sessions": [
+            {"sender": "r1", "receiver": "r2", "announcements": 1, "withdrawals": 1},
+            {"sender": "r1", "receiver": "r3", "announcements": 1, "withdrawals": 1},
+            {"sender": "r2", "receiver": "r3", "announcements": 2, "withdrawals": 1},
+            {"sender": "site1", "receiver": "r1", "announcements": 0, "withdrawals": 1},
+        ],
+        "back": None,
         "forecast": None,
     }
+
+
+def fall_back_on_each_other(wire: Wire) -> None:
+    """r2 and r3, whose paths lead through r1 to its stub; then that withdraws, and each takes the other."""
+    for sender, receivers, path in (
+        ("site1", ("r1",), (64500,)),
+        ("r1", ("r2", "r3"), (65001, 64500)),
+        ("r2", ("r1", "r3"), (65002, 65001, 64500)),
+        ("r3", ("r1", "r2"), (65003, 65001, 64500)),
+    ):
+        for receiver in receivers:
+            wire.say(-5, sender, receiver, path)
+    wire.say(0, "site1", "r1")
+    wire.say(1, "r1", "r2")
+    wire.say(1, "r1", "r3")
+    wire.say(2, "r2", "r1", (65002, 65003, 65001, 64500))
+    wire.say(2, "r2", "r3")
+    wire.say(2.5, "r3", "r1", (65003, 65002, 65001, 64500))
+    wire.say(2.6, "r3", "r2")
+    wire.say(3, "r2", "r1")
+
+
+def halves(wire: Wire) -> dict[str, list[Event]]:
+    return {
+        "before": [e for e in wire.events if e.at_ns < T],
+        "events": [e for e in wire.events if e.at_ns >= T],
+    }
+
+
+def whole(wire: Wire, **more: object) -> dict[str, object]:
+    return msgspec.to_builtins(  # type: ignore[no-any-return]  # msgspec says Any
+        analyse(**halves(wire), prefix=P, routers=["r1", "r2", "r3"], origins={"site1"}, **more)  # type: ignore[arg-type]
+    )
+
+
+def test_routers_that_take_each_others_word_loop_until_one_gives_up() -> None:
+    wire = Wire()
+    fall_back_on_each_other(wire)
+    wire.say(3.5, "r3", "r1")
+    found = whole(wire)
+    assert found["loops"] == ({"members": ("r2", "r3"), "begin_s": 0.0025, "end_s": 0.003},)
+    assert found["invalid"] == 2, "r1 had told both that it has no path any more"
+    assert found["depth"] == 1
+    assert found["zombies"] == ()
+
+
+def test_a_loop_and_a_route_that_stay_are_told() -> None:
+    wire = Wire()
+    fall_back_on_each_other(wire)
+    del wire.events[-1]
+    found = whole(wire)
+    assert found["loops"] == ({"members": ("r2", "r3"), "begin_s": 0.0025, "end_s": None},)
+    assert found["zombies"] == (), "what r1 was told has its own AS in it"
+    wire.say(4, "r3", "r2", (65003, 65009, 64500))
+    assert whole(wire)["zombies"] == ("r2",)
+
+
+def test_a_path_that_still_stands_is_not_invalid() -> None:
+    wire = Wire()
+    wire.say(-5, "site1", "r1", (64500,))
+    wire.say(-5, "site2", "r2", (64500, 64500))
+    wire.say(-5, "r1", "r3", (65001, 64500))
+    wire.say(-5, "r2", "r3", (65002, 64500, 64500))
+    wire.say(0, "site1", "r1")
+    wire.say(1, "r1", "r3")
+    wire.say(2, "r3", "r1", (65003, 65002, 64500, 64500))
+    found = msgspec.to_builtins(
+        analyse(
+            **halves(wire), prefix=P, routers=["r1", "r2", "r3"], origins={"site1", "site2"}, everywhere=False
+        )
+    )
+    assert (found["kind"], found["invalid"], found["zombies"], found["loops"]) == ("Tlong", 0, (), ())
+    assert found["depth"] == 1
+
+
+def test_who_does_not_know_all_messages_says_nothing_of_what_stands() -> None:
+    wire = Wire()
+    fall_back_on_each_other(wire)
+    found = msgspec.to_builtins(
+        analyse(halves(wire)["events"], prefix=P, routers=["r1"], origins={"site1"}, before=None)
+    )
+    assert [found[name] for name in ("depth", "invalid", "loops", "zombies")] == [None] * 4
+
+
+def test_how_it_came_back() -> None:
+    wire = Wire()
+    fall_back_on_each_other(wire)
+    back = Wire()
+    back.say(10, "site1", "r1", (64500,))
+    back.say(11, "r1", "r2", (65001, 64500))
+    back.say(12.5, "r2", "r3", (65002, 65001, 64500))
+    back.add(20, "r2", "r3", kind="keepalive")
+    assert whole(wire, back=back.events)["back"] == {
+        "kind": "Tup", "t_wire": 0.0025, "updates": 3, "withdrawals": 0, "paths": 3
+    }  # fmt: skip
 
 
 def test_an_implicit_withdrawal_by_the_origin_is_t0() -> None:
