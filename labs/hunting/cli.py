@@ -33,6 +33,9 @@ def hunt(
     site: Annotated[
         list[str] | None, typer.Option("--site", help="Withdraw at this site only (can be repeated).")
     ] = None,
+    times: Annotated[
+        int, typer.Option("--times", min=1, max=1000, help="Hunt so many times, and show the spread.")
+    ] = 1,
     deadline: Annotated[
         float, typer.Option("--deadline", min=1.0, help="Seconds that each step may take.")
     ] = 30.0,
@@ -42,20 +45,36 @@ def hunt(
     """Withdraw a prefix, measure how its peers hunt for another path, and put it back.
 
     A prefix that is not announced is announced first, and withdrawn again in the end. Interrupted, it is
-    put back, too. Examples: herald hunt 192.0.2.0/24 · herald hunt 192.0.2.0/24 --report out --json
+    put back, too. Examples: herald hunt 192.0.2.0/24 · herald hunt 192.0.2.0/24 --report out --json ·
+    herald hunt 192.0.2.0/24 --times 10
     """
     from controller.bgp import parse_prefix  # noqa: PLC0415 (quick `herald --help`)
     from controller.cli.find import find_inventory  # noqa: PLC0415
-    from controller.cli.output import print_json  # noqa: PLC0415
+    from controller.cli.output import print_json, progress  # noqa: PLC0415
+    from labs.hunting.showing import show, show_spread  # noqa: PLC0415
 
     prefix = parse_prefix(cidr)
     inventory = find_inventory(lab)
     signal.signal(signal.SIGTERM, _interrupt)
-    found = measure(inventory, prefix, site or [], report, deadline)
+    if times == 1:
+        found = measure(inventory, prefix, site or [], report, deadline)
+        if as_json:
+            print_json(found)
+        else:
+            show(found)
+        return
+    from labs.hunting.repeats import repeats  # noqa: PLC0415
+
+    hunts = []
+    for number in range(1, times + 1):
+        progress(f"hunt {number} of {times}")
+        folder = None if report is None else report / str(number)
+        hunts.append(measure(inventory, prefix, site or [], folder, deadline))
+    several = repeats(hunts)
     if as_json:
-        print_json(found)
+        print_json(several)
     else:
-        _print(found)
+        show_spread(several)
 
 
 def measure(
@@ -121,50 +140,6 @@ def _mrt_path(inventory: Inventory, prefix: Prefix, t0_ns: int, report: Path | N
         return report.resolve() / "hunt.mrt"
     name = prefix.replace("/", "-").replace(":", "_")
     return Path(inventory.folder) / "capture" / f"hunt-{name}-{t0_ns // 1000}.mrt"
-
-
-def _print(found: Hunt) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    from controller.bgp import path_text  # noqa: PLC0415
-    from controller.cli.foretold import foretold  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("router", "UPDATEs", "paths", "first", "last", "longest path tried"):
-        table.add_column(title, justify="left" if title in ("router", "longest path tried") else "right")
-    for peer in found.peers:
-        table.add_row(
-            peer.node,
-            str(peer.updates),
-            str(len(peer.paths)),
-            _ms(peer.first_s),
-            _ms(peer.last_s),
-            path_text(max(peer.paths, key=len, default=())),
-        )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"\n{found.prefix}, withdrawn at {found.withdrawn_at}: {found.updates} UPDATEs "
-        f"({found.withdrawals} withdrawals), {found.paths_explored} paths tried, "
-        f"the longest {found.longest_path} ASes.",
-        highlight=False,
-    )
-    console.print(
-        f"Last UPDATE {_ms(found.t_wire)}, last RIB change {_ms(found.t_rib)} after the origin's first.",
-        highlight=False,
-    )
-    for line in foretold(found.forecast) if found.forecast is not None else ():
-        console.print(line[0].upper() + line[1:] + ".", highlight=False, soft_wrap=True)
-    if found.drops:
-        console.print(f"The capture missed {found.drops} packets: the counts are too low.", style="bold red")
-    console.print(f"MRT: {found.mrt}", soft_wrap=True, highlight=False)
-    if found.report:
-        console.print(f"Report: {found.report}", soft_wrap=True, highlight=False)
-
-
-def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
