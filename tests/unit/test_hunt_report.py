@@ -11,10 +11,11 @@ import pytest
 from controller.bgp import AsPath, Prefix
 from controller.observe.event import Announcement, Event
 from controller.observe.inventory import Interface, Inventory, Node, Site
-from labs.hunting.analysis import analyse
-from labs.hunting.pictures import layout
+from labs.hunting.analysis import Hunt, analyse
+from labs.hunting.layout import layout
+from labs.hunting.replay import replay
 from labs.hunting.report import write_report
-from labs.hunting.series import bin_width, bins, graph, staircase, visible
+from labs.hunting.series import bin_width, bins, graph, series, staircase, visible
 
 P = Prefix("192.0.2.0/24")
 T = 1_795_486_923_000_000_000
@@ -100,12 +101,44 @@ def test_the_graph_has_each_link_once_and_no_machines() -> None:
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
-    found = analyse(HUNT, prefix=P, routers=["r1", "r2", "r3"], origins={"site1"}, mrt="/x/hunt.mrt", drops=4)
+    found = analysed(mrt="/x/hunt.mrt", drops=4)
     page = write_report(tmp_path / "out", found, inventory(), BEFORE, HUNT)
     assert (tmp_path / "out" / "hunt.png").read_bytes().startswith(b"\x89PNG")
     text = page.read_text()
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', text)
     assert sources == ["data:image/png;base64,iVBORw0K"]
-    assert not re.search(r"https?://|url\(|@import|<script", text)
+    assert not re.search(r"https?://|url\(|@import|<script src|fetch\(|XMLHttpRequest|WebSocket", text)
+    assert "default-src 'none'; img-src data:" in text, "a browser is to load nothing"
     assert "65002 65003 65001 64500" in text
     assert "missed 4 packets" in text
+    assert "{{" not in text
+
+
+def analysed(**more: object) -> Hunt:
+    return analyse(HUNT, before=BEFORE, prefix=P, routers=["r1", "r2", "r3"], origins={"site1"}, **more)  # type: ignore[arg-type]
+
+
+def test_a_replay_has_each_choice_of_each_router_and_each_message() -> None:
+    found = analysed()
+    shown = series(inventory(), P, BEFORE, HUNT, T)
+    played = replay(inventory(), found, shown, before=BEFORE, updates=HUNT, t0_ns=T)
+    names = [node.name for node in played.nodes]
+    assert names == ["site1", "r1", "r2", "r3"]
+    assert [node.ours for node in played.nodes] == [True, False, False, False]
+    choices = [(c.at, names[c.node], names[c.to] if c.to >= 0 else None, c.length) for c in played.choices]
+    assert choices == [
+        (0, "r1", "site1", 2),
+        (0, "r2", "r1", 3),
+        (0, "r3", "r1", 3),
+        (1, "r1", None, 0),
+        (2, "r2", None, 0),
+        (2, "r2", "r3", 4),
+        (3, "r3", None, 0),
+        (4, "r2", None, 0),
+    ]
+    assert [(s.at, names[s.sender], names[s.receiver], s.path) for s in played.said][:5:4] == [
+        (0, "site1", "r1", ""),
+        (2, "r2", "r1", "65002 65003 65001 64500"),
+    ]
+    assert played.end == 4
+    assert sum(a + w for a, w in played.bins) == len(HUNT)
