@@ -26,6 +26,7 @@ def build_app() -> typer.Typer:
         advertise,
         completion,
         freeze,
+        history,
         probe,
         processes,
         ribs,
@@ -46,7 +47,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for room in (advertise, rollback, freeze, ribs, probe, processes, shadow):
+    for room in (advertise, rollback, freeze, ribs, history, probe, processes, shadow):
         room.register(app)
     for name, what in GROUPS:
         lazily(app, name, what, f"controller.cli.resources.{name.replace('-', '_')}")

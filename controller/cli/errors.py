@@ -4,6 +4,7 @@
 
     CliError                 exit code 1
     ├── NoLabError           no running lab is found, or several are
+    ├── MomentError          a time that was given cannot be read
     ├── NotReachedError      accepted, but not there at the deadline
     ├── ApiError             the API refused; status and code are the server's
     └── ApiUnreachableError  the API does not answer
@@ -20,6 +21,10 @@ class CliError(HeraldError):
 
 class NoLabError(CliError):
     """It is not clear which running lab is meant, or there is none."""
+
+
+class MomentError(CliError):
+    """The text is no moment: neither a time with its zone, nor so long ago."""
 
 
 class NotReachedError(CliError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -69,3 +70,9 @@ class FibChange(msgspec.Struct, frozen=True):
     node: str
     prefix: Prefix
     action: Literal["add", "replace", "remove"]
+
+
+def utc(at_ns: int) -> str:
+    """Return a time in nanoseconds since the Unix epoch as RFC 3339, with microseconds."""
+    whole = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_ns % 1_000_000_000 // 1000:06d}Z"

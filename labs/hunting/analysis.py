@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from controller.bgp import AsPath, Prefix
 from controller.forecast.foretell import Forecast
-from controller.observe.event import Event
+from controller.observe.event import Event, utc
 from controller.observe.holding import about
 from labs.hunting.errors import HuntError
 from labs.hunting.loops import Loop, loops
@@ -143,7 +142,7 @@ def analyse(
         prefix=prefix,
         strategy=strategy,
         routers=len(routers),
-        withdrawn_at=_rfc3339(t0),
+        withdrawn_at=utc(t0),
         t_wire=_seconds(updates[-1].at_ns, t0),
         t_rib=_seconds(max(changes), t0) if changes else None,
         t_data=None,
@@ -229,8 +228,3 @@ def _paths(event: Event, prefix: Prefix) -> list[AsPath]:
 
 def _seconds(at_ns: int, t0_ns: int) -> float:
     return round((at_ns - t0_ns) / 1e9, 6)
-
-
-def _rfc3339(at_ns: int) -> str:
-    whole = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_ns % 1_000_000_000 // 1000:06d}Z"
