@@ -4,6 +4,7 @@
 
     CliError                 exit code 1
     ├── NoLabError           no running lab is found, or several are
+    ├── FileTakenError       a file cannot be written, or would be written over
     ├── MomentError          a time that was given cannot be read
     ├── NotReachedError      accepted, but not there at the deadline
     ├── ApiError             the API refused; status and code are the server's
@@ -21,6 +22,10 @@ class CliError(HeraldError):
 
 class NoLabError(CliError):
     """It is not clear which running lab is meant, or there is none."""
+
+
+class FileTakenError(CliError):
+    """The file that was named is there already, or cannot be written."""
 
 
 class MomentError(CliError):

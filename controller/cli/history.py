@@ -1,10 +1,11 @@
-"""``herald history``: what routers had been told of a prefix, and when; or at one moment."""
+"""``herald history``, ``herald table-dump``: what routers had been told, and when; or at one moment."""
 
 from __future__ import annotations
 
 import re
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from controller.cli.errors import MomentError
 from controller.cli.options import Json, Lab
 
 if TYPE_CHECKING:
+    from controller.observe.event import CaptureStats
     from controller.observe.history import Interval
 
 SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -42,6 +44,7 @@ COLUMNS = (
 def register(app: typer.Typer) -> None:
     """Add ``herald history`` to ``app``."""
     app.command("history")(history)
+    app.command("table-dump")(table_dump)
 
 
 def history(
@@ -65,7 +68,7 @@ def history(
     """
     from controller.bgp import parse_prefix  # noqa: PLC0415 (quick `herald --help`)
     from controller.cli.find import find_inventory  # noqa: PLC0415
-    from controller.cli.output import print_json, print_table, progress  # noqa: PLC0415
+    from controller.cli.output import print_json, print_table  # noqa: PLC0415
     from controller.observe.event import utc  # noqa: PLC0415
     from controller.observe.history import held, held_at  # noqa: PLC0415
     from controller.observe.stream import fetch_events  # noqa: PLC0415
@@ -75,7 +78,7 @@ def history(
     inventory = find_inventory(lab)
     names = [inventory.node(name).name for name in node or [n.name for n in inventory.routers()]]
     events, stats = fetch_events(inventory.capture_socket)
-    missed = stats.dropped + stats.gaps + stats.let_go
+    missed = _lacking(stats)
     rows = [
         _row(interval)
         for name in names
@@ -83,8 +86,6 @@ def history(
             held(events, name, prefix) if moment is None else held_at(events, name, prefix, moment)
         )
     ]
-    if missed:
-        progress(f"the capture lacks something ({missed} drops, gaps and events let go): this may not be all")
     if as_json:
         print_json(
             {
@@ -98,6 +99,60 @@ def history(
         typer.echo(f"No router had been told of {prefix}{'' if at is None else ' at that moment'}.")
     else:
         print_table(COLUMNS, rows)
+
+
+def table_dump(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The router.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not be there.")],
+    *,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Of this moment instead of now, as for herald history.")
+    ] = None,
+    lab: Lab = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a router had been told and might use as MRT (TABLE_DUMP_V2), for other tools.
+
+    Examples: herald table-dump t-frr t-frr.mrt · herald table-dump t-frr before.mrt --at -30s
+    """
+    from controller.cli.errors import FileTakenError  # noqa: PLC0415
+    from controller.cli.find import find_inventory  # noqa: PLC0415
+    from controller.cli.output import print_json  # noqa: PLC0415
+    from controller.observe.event import utc  # noqa: PLC0415
+    from controller.observe.stream import fetch_events  # noqa: PLC0415
+    from controller.observe.table_dump import table_dump  # noqa: PLC0415
+
+    now = time.time_ns()
+    moment = now if at is None else moment_ns(at, now)
+    inventory = find_inventory(lab)
+    name = inventory.node(node).name
+    events, stats = fetch_events(inventory.capture_socket)
+    records = list(table_dump(events, name, moment))
+    missed = _lacking(stats)
+    try:
+        with file.open("xb") as out:
+            out.writelines(records)
+    except FileExistsError as error:
+        raise FileTakenError(f"{file} is there already: name another file") from error
+    except OSError as error:
+        raise FileTakenError(f"{file} cannot be written: {error.strerror}") from error
+    prefixes = len(records) - 1
+    if as_json:
+        print_json(
+            {"node": name, "at": utc(moment), "file": str(file), "prefixes": prefixes, "missed": missed}
+        )
+    else:
+        typer.echo(f"{file}: what {name} held of {prefixes} prefixes at {utc(moment)}")
+
+
+def _lacking(stats: CaptureStats) -> int:
+    """Return how much the capture lacks, and say so."""
+    from controller.cli.output import progress  # noqa: PLC0415
+
+    missed = stats.dropped + stats.gaps + stats.let_go
+    if missed:
+        progress(f"the capture lacks something ({missed} drops, gaps and events let go): this may not be all")
+    return missed
 
 
 def moment_ns(text: str, now_ns: int) -> int:

@@ -4,6 +4,7 @@
 
     ObserveError
     ├── BgpMessageError        bytes that are no BGP message; says where
+    ├── TableDumpError         what a router held cannot be written as the format wants it
     ├── WireError              a packet that is no TCP segment; says where
     └── CaptureError
         ├── CaptureStartError    the capture cannot start as configured
@@ -30,6 +31,10 @@ class BgpMessageError(ObserveError):
     def __init__(self, what: str, offset: int) -> None:
         super().__init__(f"{what} (byte {offset})")
         self.offset = offset
+
+
+class TableDumpError(ObserveError):
+    """What a router held cannot be written as TABLE_DUMP_V2."""
 
 
 class WireError(ObserveError):

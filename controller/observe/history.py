@@ -31,7 +31,8 @@ class Interval:
     """A route in a receiver's Adj-RIB-In, from one event until before another.
 
     ``end_seq``, ``end_ns``: None while it is still held. Times are nanoseconds since the Unix epoch.
-    ``stale``: the session that brought it was down then, and graceful restart kept it.
+    ``stale``: the session that brought it was down then, and graceful restart kept it. ``told_seq``: the
+    event that announced it.
     """
 
     sender: str
@@ -40,6 +41,7 @@ class Interval:
     next_hop: str | None
     usable: bool
     stale: bool
+    told_seq: int
     begin_seq: int
     begin_ns: int
     end_seq: int | None = None
@@ -104,6 +106,7 @@ class History:
                 next_hop=announced.next_hop,
                 usable=event.receiver_as not in ases,
                 stale=False,
+                told_seq=event.seq,
                 begin_seq=event.seq,
                 begin_ns=event.at_ns,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from mrtparse import Reader
 
 from controller.observe.event import utc
+from controller.observe.stream import fetch_events
+from controller.observe.table_dump import table_dump
 from labs.live import LiveLab
 from labs.pytest_plugin import LabFactory
 from tests.labs.test_agent_guard import herald
@@ -93,6 +96,20 @@ def by_mrt(lab: LiveLab, prefix: str, at_ns: int) -> dict[str, Told]:
     return found
 
 
+def by_table_dump(lab: LiveLab, prefix: str, at_ns: int, folder: Path) -> dict[str, Told]:
+    """Write each router's table, and read it with bgpdump."""
+    events, _ = fetch_events(lab.inventory.capture_socket)
+    names = {a.split("/")[0]: n.name for n in lab.inventory.nodes for i in n.interfaces for a in i.addresses}
+    found: dict[str, Told] = {}
+    for node in NODES:
+        file = folder / f"{node}-{at_ns}.mrt"
+        file.write_bytes(b"".join(table_dump(events, node, at_ns)))
+        done = subprocess.run(["bgpdump", "-m", str(file)], capture_output=True, text=True, check=True)
+        rows = [line.split("|") for line in done.stdout.splitlines()]
+        found[node] = {(names[r[3]], tuple(map(int, r[6].split()))) for r in rows if r[5] == prefix}
+    return found
+
+
 def _apply(told: Sessions, key: tuple[str, str], message: dict[str, Any], prefix: str) -> None:
     attributes = {next(iter(a["type"])): a["value"] for a in message.get("path_attributes", [])}
     withdrawn = [*message.get("withdrawn_routes", []), *attributes.get(15, {}).get("withdrawn_routes", [])]
@@ -108,12 +125,15 @@ def _cidrs(routes: Iterable[dict[str, Any]]) -> set[str]:
 
 
 @pytest.mark.parametrize("prefix", ["192.0.2.0/24", "2001:db8:1000::/48"])
-def test_a_rib_of_any_moment_is_rebuilt_as_the_router_told_it(herald_lab: LabFactory, prefix: str) -> None:
+def test_a_rib_of_any_moment_is_rebuilt_as_the_router_told_it(
+    herald_lab: LabFactory, prefix: str, tmp_path: Path
+) -> None:
     lab = herald_lab(TOPOLOGY)
     said = list(moments(lab, prefix))
     assert {frozenset(told) for _, held in said for told in held.values()} > {frozenset()}
     for at_ns, held in said:
         assert by_history(lab, prefix, at_ns) == held
         assert by_mrt(lab, prefix, at_ns) == held
+        assert by_table_dump(lab, prefix, at_ns, tmp_path) == held
     everywhere = said[2][1]["vantage"]
     assert everywhere == {(t, (TRANSITS[t], 64500)) for t in UPSTREAMS_OF_VANTAGE}

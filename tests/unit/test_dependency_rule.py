@@ -150,6 +150,7 @@ PURE = [
     "controller/observe/tcp_stream.py",
     "controller/observe/history.py",
     "controller/observe/mrt.py",
+    "controller/observe/table_dump.py",
     "labs/topology/model.py",
     "labs/hunting/analysis.py",
     "labs/hunting/series.py",

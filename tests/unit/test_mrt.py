@@ -10,9 +10,11 @@ import pytest
 from mrtparse import Reader
 
 from controller.observe.conversations import Conversations
+from controller.observe.errors import TableDumpError
 from controller.observe.event import Event
 from controller.observe.mrt_file import MrtAppender, write_mrt
 from controller.observe.packet import ACK, FIN, SYN
+from controller.observe.table_dump import table_dump
 from tests.bgp_bytes import KEEPALIVE, Talk, opening, update, update6
 
 AT = 1_700_000_000_123_456_789
@@ -119,3 +121,52 @@ def test_path_identifiers_are_not_read_as_prefixes(tmp_path: Path, four_octet: b
         ("BGP4MP_ET_AP", "A", "10.0.0.0/8"),
         *([("BGP4MP_ET", "A", "2001:db8::/48")] if four_octet else []),
     ]
+
+
+def dumped(events: list[Event], router: str, at_ns: int, file: Path) -> list[list[str]]:
+    """Write a router's table; return what bgpdump reads of it."""
+    numbered = [msgspec.structs.replace(e, seq=number) for number, e in enumerate(events, 1)]
+    file.write_bytes(b"".join(table_dump(numbered, router, at_ns)))
+    done = subprocess.run(["bgpdump", "-m", str(file)], capture_output=True, text=True, check=True)
+    assert "error" not in done.stderr.lower(), done.stderr
+    return [line.split("|") for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("four_octet", [True, False], ids=["four", "two"])
+def test_a_table_dump_is_what_was_held_at_that_moment(
+    tmp_path: Path, ends: tuple[str, str], four_octet: bool
+) -> None:
+    events = session(ends, four_octet=four_octet)
+    updates = [e for e in events if e.kind == "update"]
+    receiver = updates[0].receiver
+    first = dumped(events, receiver, updates[0].at_ns, tmp_path / "first.mrt")
+    assert [(r[0], r[1], r[2], r[3], r[4], r[5], r[6]) for r in first] == [
+        ("TABLE_DUMP2", "1700000000", "B", ends[0], "64501", prefix, "64501 {1,2}")
+        for prefix in ("10.0.0.0/8", "192.0.2.0/24")
+    ]
+    later = dumped(events, receiver, updates[-1].at_ns, tmp_path / "later.mrt")
+    assert [r[5] for r in later] == ["10.0.0.0/8", *(["2001:db8::/48"] if four_octet else [])]
+    assert dumped(events, receiver, events[-1].at_ns, tmp_path / "end.mrt") == [], "the session is over"
+
+    tables = []
+    for entry in Reader(str(tmp_path / "later.mrt")):
+        assert not entry.err, entry.err_msg
+        tables.append(entry.data)
+    assert [next(iter(t["subtype"])) for t in tables] == [1, 2, *([4] if four_octet else [])]
+    assert tables[0]["view_name"] == receiver
+    assert [p["peer_ip"] for p in tables[0]["peer_entries"]] == [ends[0]]
+    hops = {
+        t["prefix"]: next(
+            a["value"] for a in t["rib_entries"][0]["path_attributes"] if next(iter(a["type"])) in (3, 14)
+        )
+        for t in tables[1:]
+    }
+    assert hops["10.0.0.0"] == updates[0].announced[0].next_hop
+    if four_octet:
+        assert hops["2001:db8::"] == {"next_hop_length": 16, "next_hop": [updates[-1].announced[0].next_hop]}
+
+
+def test_several_paths_of_a_session_are_no_table() -> None:
+    events = [msgspec.structs.replace(e, add_path=True) for e in session(("10.0.0.1", "10.0.0.2"))]
+    with pytest.raises(TableDumpError, match="several paths of a prefix"):
+        list(table_dump(events, events[-1].receiver, AT + 10**9))
