@@ -12,9 +12,7 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from controller.bgp import Prefix, prefix_key
-from controller.guard.telling import OPERATORS
-from controller.timeline.log import note
-from controller.timeline.show import Entry
+from controller.guard.telling import OPERATORS, News, tell_each
 
 SHOWN = 20
 """Prefixes that one entry names at most."""
@@ -35,22 +33,16 @@ def tell_trouble(
     accounts: dict[str, list[Prefix]] = {OPERATORS: sorted(whose, key=prefix_key)}
     for prefix in accounts[OPERATORS]:
         accounts.setdefault(whose[prefix], []).append(prefix)
+    said: dict[str, News] = {}
     for account_id, prefixes in accounts.items():
         shown = ", ".join(prefixes[:SHOWN]) + ("" if len(prefixes) <= SHOWN else ", …")
         remedy = f"; look at its machines: herald site show --site {site}" if account_id == OPERATORS else ""
-        note(
-            session,
-            Entry(
-                account_id=account_id,
-                at=now,
-                kind="operational",
-                type=f"site.{trouble}",
-                object_kind="site",
-                object_id=site,
-                change_set_id=None,
-                actor=None,
-                site=site,
-                reason=f"{len(prefixes)} routes {SAYS[trouble].format(site=site)}: {shown}{remedy}",
-                detail={"prefixes": prefixes[:SHOWN], "count": len(prefixes)},
-            ),
+        said[account_id] = News(
+            f"site.{trouble}",
+            "site",
+            site,
+            f"{len(prefixes)} routes {SAYS[trouble].format(site=site)}: {shown}{remedy}",
+            site=site,
+            detail={"prefixes": prefixes[:SHOWN], "count": len(prefixes)},
         )
+    tell_each(session, said, now)

@@ -42,8 +42,13 @@ class News:
 def tell(session: Session, accounts: Iterable[str], news: News, now: datetime) -> None:
     """Put an entry into the timeline of each of ``accounts``, and into the operators'."""
     told = (OPERATORS, *sorted(set(accounts) - {OPERATORS}))
-    foresee(session, told)
-    for account_id in told:
+    tell_each(session, dict.fromkeys(told, news), now)
+
+
+def tell_each(session: Session, said: Mapping[str, News], now: datetime) -> None:
+    """Put an entry of its own into the timeline of each account."""
+    foresee(session, said)
+    for account_id, news in said.items():
         note(
             session,
             Entry(
