@@ -44,8 +44,8 @@ def main() -> int:
         showing.add(startup.measure(options.sizes, options.runs), "A lab's start")
     if "undisturbed" in what:
         with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
-            found = undisturbed.measure_all(Path(folder), options.runs)
-        showing.add(found, "A toggle, from the call to the last router's Loc-RIB")
+            for one in undisturbed.measure_all(Path(folder), options.runs):
+                showing.add([one], "A toggle, from the call to the last router's Loc-RIB")
     showing.end()
     return 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import labs.runtimes.lab as runtime
 from controller.bgp import Prefix, parse_prefix
+from controller.cli.output import progress
 from controller.observe.inventory import Inventory
 from controller.observe.readers import read_ribs
 from labs.benchmarks.bare_speakers import bare
@@ -98,6 +99,7 @@ def measure_all(folder: Path, runs: int) -> list[Comparison]:
             "clique 5": generate_clique(5, folder / speaker / "clique-5"),
         }
         for name, topology in topologies.items():
+            progress(f"{name}, {speaker}: bringing it up, then {runs} runs")
             with runtime.temporary(topology, variables=variables) as running:
                 found += measure(LiveLab(running), f"{name}, {speaker}", runs)
     return found

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import labs.runtimes.lab as runtime
+from controller.cli.output import progress
 from labs.benchmarks.bird_counts import routes_in_master
 from labs.benchmarks.samples import Comparison
 from labs.topology.generate import generate_ring
@@ -24,7 +25,8 @@ def measure(sizes: list[int], runs: int) -> list[Comparison]:
         with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
             topology = generate_ring(n, Path(folder) / "ring")
             ours, floor = [], []
-            for _ in range(runs):
+            for number in range(1, runs + 1):
+                progress(f"{n} routers: {number} of {runs}")
                 floor.append(bare(topology))
                 ours.append(herald(topology))
         comparisons.append(

@@ -23,6 +23,7 @@ import msgspec
 import labs.runtimes.lab as runtime
 from controller.agent.policy import AgentPolicy
 from controller.bgp import Prefix, parse_prefix
+from controller.cli.output import progress
 from controller.cli.routes import herald
 from controller.safety.budget import Limit
 from labs.benchmarks.propagation import until
@@ -78,7 +79,8 @@ def compare(
 ) -> Comparison:
     """Take ``runs`` samples with ``trouble()`` before each, and as many idle ones if ``idle`` has none."""
     ours, floor = [], list(idle or ())
-    for _ in range(runs):
+    for number in range(1, runs + 1):
+        progress(f"{name}: {number} of {runs}")
         if idle is None:
             floor.append(toggle(lab, customers.take()[1][0]))
         trouble()
@@ -158,11 +160,12 @@ def six_sites(folder: Path, policy: str) -> Iterator[tuple[LiveLab, Customers]]:
         yield LiveLab(running), Customers(topology)
 
 
-def measure_all(folder: Path, runs: int) -> list[Comparison]:
-    """Measure the three situations."""
+def measure_all(folder: Path, runs: int) -> Iterator[Comparison]:
+    """Measure the three situations, one after the other."""
+    progress("bringing six sites up, where every withdrawal bakes")
     with six_sites(folder / "bakes", BAKES) as (lab, customers):
-        found = [beside_a_bake(lab, customers, runs)]
+        yield beside_a_bake(lab, customers, runs)
+    progress("bringing six sites up, by production's policy")
     with six_sites(folder / "others", "") as (lab, customers):
-        found.append(beside_a_rollback(lab, customers, runs))
-        found.append(beside_an_open_breaker(lab, customers, runs))
-    return found
+        yield beside_a_rollback(lab, customers, runs)
+        yield beside_an_open_breaker(lab, customers, runs)
