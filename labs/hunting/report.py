@@ -1,4 +1,4 @@
-"""``--report DIR``: one HTML page that needs nothing else, and the same picture as PNG."""
+"""``--report DIR``: one HTML page that needs nothing else, its picture as PNG, and the hunt for BGPlay."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ from controller.bgp import path_text
 from controller.observe.event import Event
 from controller.observe.inventory import Inventory
 from labs.hunting.analysis import Hunt, Peer, time_zero, updates_of
+from labs.hunting.bgplay import bgplay
 from labs.hunting.replay import Replay, replay
 from labs.hunting.series import series
 
-HTML_NAME, PNG_NAME = "hunt.html", "hunt.png"
+HTML_NAME, PNG_NAME, BGPLAY_NAME = "hunt.html", "hunt.png", "hunt.bgplay.json"
 _MOST_PATHS = 40
 
 
 def write_report(
     folder: Path, hunt: Hunt, inventory: Inventory, before: Sequence[Event], events: Sequence[Event]
 ) -> Path:
-    """Write the page and the picture of ``hunt`` into ``folder`` (made if absent); return the page's path.
+    """Write the page, the picture and BGPlay's JSON of ``hunt`` into ``folder``; return the page's path.
 
-    ``before``: events until the trigger; ``events``: those after it.
+    The folder is made if there is none. ``before``: events until the trigger; ``events``: those after it.
     """
     from labs.hunting.pictures import overview  # noqa: PLC0415 (matplotlib is slow to import)
 
-    t0 = time_zero(events, hunt.prefix, {site.router for site in inventory.sites})
+    origins = {site.router for site in inventory.sites}
+    t0 = time_zero(events, hunt.prefix, origins)
     updates = updates_of(events, hunt.prefix, t0)
     shown = series(inventory, hunt.prefix, before, updates, t0)
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / PNG_NAME
     overview(hunt, shown).savefig(picture, dpi=120)
     page = folder / HTML_NAME
+    found = bgplay(before, updates, prefix=hunt.prefix, origins=origins, t0_ns=t0)
+    (folder / BGPLAY_NAME).write_bytes(msgspec.json.encode(found))
     played = replay(inventory, hunt, shown, before=before, updates=updates, t0_ns=t0)
     page.write_text(_page(hunt, played, picture.read_bytes()), encoding="utf-8")
     return page

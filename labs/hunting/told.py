@@ -57,6 +57,10 @@ class Told:
         """
         return next(reversed(self._by_sender.get(node, {}).values()), None)
 
+    def ases(self) -> dict[str, int]:
+        """Return the AS of each router that has told, or was told, of it."""
+        return dict(self._ases)
+
     def senders(self) -> list[str]:
         """Return who announces it to anybody now."""
         return sorted(node for node, told in self._by_sender.items() if told)

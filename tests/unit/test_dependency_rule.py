@@ -154,6 +154,7 @@ PURE = [
     "labs/topology/model.py",
     "labs/hunting/analysis.py",
     "labs/hunting/series.py",
+    "labs/hunting/bgplay.py",
     "labs/hunting/told.py",
     "labs/hunting/loops.py",
     "labs/hunting/repeats.py",

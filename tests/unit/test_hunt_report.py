@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -112,6 +113,34 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "65002 65003 65001 64500" in text
     assert "missed 4 packets" in text
     assert "{{" not in text
+
+
+def test_bgplay_gets_what_each_router_used_slowed_a_thousand_times(tmp_path: Path) -> None:
+    write_report(tmp_path, analysed(), inventory(), BEFORE, HUNT)
+    found = json.loads((tmp_path / "hunt.bgplay.json").read_bytes())
+    begin = T // 1_000_000_000
+    assert (found["resource"], found["query_starttime"], found["query_endtime"]) == (P, begin, begin + 5)
+    assert found["targets"] == [{"prefix": P}]
+    assert found["sources"] == [{"id": f"r{i}", "as_number": 65000 + i} for i in (1, 2, 3)]
+    assert {n["as_number"]: n["owner"] for n in found["nodes"]} == {
+        64500: "site1", 65001: "r1", 65002: "r2", 65003: "r3"
+    }  # fmt: skip
+    assert [(s["source_id"], s["path"]) for s in found["initial_state"]] == [
+        ("r1", [65001, 64500]),
+        ("r2", [65002, 65001, 64500]),
+        ("r3", [65003, 65001, 64500]),
+    ]
+    events = [
+        (e["timestamp"] - begin, e["type"], e["attrs"]["source_id"], e["attrs"].get("path"))
+        for e in found["events"]
+    ]
+    assert events == [
+        (1, "W", "r1", None),
+        (2, "W", "r2", None),
+        (2, "A", "r2", [65002, 65003, 65001, 64500]),
+        (3, "W", "r3", None),
+        (4, "W", "r2", None),
+    ]
 
 
 def analysed(**more: object) -> Hunt:
