@@ -22,19 +22,25 @@ class Told:
         self._by_receiver: dict[str, dict[str, AsPath]] = {}
         self._by_sender: dict[str, dict[str, AsPath]] = {}
         self._neighbours: dict[str, set[str]] = {}
+        self._over: dict[tuple[str, str], frozenset[str]] = {}
+        """Over which session the last word of one router to another came, by its addresses."""
         self._ases: dict[str, int] = {}
         for event in events:
             self.apply(event)
 
     def apply(self, event: Event) -> None:
         """Take one event; the end of a session takes back what was told over it."""
+        session = frozenset((event.sender_address, event.receiver_address))
         if event.kind in ("up", "down"):
-            self._forget(event.sender, event.receiver)
-            self._forget(event.receiver, event.sender)
+            # Two routers may have a session for each family: the other one's end takes nothing back.
+            for pair in ((event.sender, event.receiver), (event.receiver, event.sender)):
+                if self._over.get(pair) == session:
+                    self._forget(*pair)
         elif about(event, self._prefix):
             self._ases[event.sender] = event.sender_as
             self._ases[event.receiver] = event.receiver_as
             self._neighbours.setdefault(event.receiver, set()).add(event.sender)
+            self._over[event.sender, event.receiver] = session
             self._forget(event.sender, event.receiver)
             for announcement in event.announced:
                 if announcement.prefix == self._prefix:

@@ -16,6 +16,7 @@ from controller.observe.settled import unsettled
 from controller.observe.watch import Watch, watch
 from labs.hunting.analysis import analyse
 from labs.hunting.errors import HuntError
+from labs.hunting.told import Told
 
 P = Prefix("192.0.2.0/24")
 OTHER = Prefix("198.51.100.0/24")
@@ -212,6 +213,19 @@ def test_who_does_not_know_all_messages_says_nothing_of_what_stands() -> None:
         analyse(halves(wire)["events"], prefix=P, routers=["r1"], origins={"site1"}, before=None)
     )
     assert [found[name] for name in ("depth", "invalid", "loops", "zombies")] == [None] * 4
+
+
+def test_only_the_session_that_brought_a_path_takes_it_back() -> None:
+    wire = Wire()
+    wire.say(-5, "site1", "r1", (64500,))
+    wire.say(-4, "r1", "r2", (65001, 64500))
+    other = msgspec.structs.replace(
+        wire.add(-3, "r1", "r2", kind="up"), sender_address="fd00::1", receiver_address="fd00::2"
+    )
+    told = Told(P, {"site1"}, [*wire.events[:-1], other])
+    assert told.leads_to("r1") == "site1" and told.holders() == {"r1": True, "r2": True}
+    told.apply(wire.add(-2, "r2", "r1", kind="down"))
+    assert told.holders() == {"r1": True}
 
 
 def test_how_it_came_back() -> None:
