@@ -45,8 +45,7 @@ def hunt(
     """Withdraw a prefix, measure how its peers hunt for another path, and put it back.
 
     A prefix that is not announced is announced first, and withdrawn again in the end. Interrupted, it is
-    put back, too. Examples: herald hunt 192.0.2.0/24 · herald hunt 192.0.2.0/24 --report out --json ·
-    herald hunt 192.0.2.0/24 --times 10
+    put back, too. Examples: herald hunt 192.0.2.0/24 --times 10 · herald hunt 192.0.2.0/24 --report out
     """
     from controller.bgp import parse_prefix  # noqa: PLC0415 (quick `herald --help`)
     from controller.cli.find import find_inventory  # noqa: PLC0415

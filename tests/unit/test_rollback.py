@@ -237,9 +237,8 @@ def test_the_registry_covers_what_comes_back_less_what_was_revoked_since(world: 
     order = {"kind": "legal_order", "account_id": "acme", "cidr": ACME, "reason": "court"}
     world.operator.write("POST", herald("revocations"), order)
     assert registered() == ([ACME], [ACME]), "announced already: it stays, and shows"
-    for advertised in (False, True):
-        world.acme.advertise(ACME, advertised=advertised)
-        world.admit()
+    world.acme.edit_bgp_prefix("acme", world.ids["prefix"], world.ids["bgp"], {"asn_prepend_count": 1})
+    world.admit()
     good = world.snapshot()
     withdraw_unbind_delete(world)
     assert registered() == ([ACME], [ACME])
