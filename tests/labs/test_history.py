@@ -27,18 +27,15 @@ Sessions = dict[tuple[str, str], tuple[int, ...]]
 
 NODES = (*TRANSITS, "vantage")
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+"""Not in CI's tier: it has not run twenty times yet."""
 
 
 def moments(lab: LiveLab, prefix: str) -> Iterator[tuple[int, dict[str, Told]]]:
     """Change where the prefix is announced; give a time of rest each time, and what routers say they hold."""
-    for sites in ((), ("site1",), ("site1", "site2"), ("site2",), ()):
-        if sites:
-            lab.announce(prefix, sites=sites)
-            wait_for_paths(lab, prefix, (64500,), sites=len(sites))
-        else:
-            lab.withdraw(prefix)
-            lab.wait_for_absence(prefix)
+    for sites in (("site1",), ("site1", "site2"), ("site2",)):
+        lab.announce(prefix, sites=sites)
+        wait_for_paths(lab, prefix, (64500,), sites=len(sites))
         found: list[tuple[int, dict[str, Told]]] = []
 
         def calm(found: list[tuple[int, dict[str, Told]]] = found) -> bool:
@@ -130,10 +127,10 @@ def test_a_rib_of_any_moment_is_rebuilt_as_the_router_told_it(
 ) -> None:
     lab = herald_lab(TOPOLOGY)
     said = list(moments(lab, prefix))
-    assert {frozenset(told) for _, held in said for told in held.values()} > {frozenset()}
+    assert len({frozenset(told) for _, held in said for told in held.values()}) > len(NODES)
     for at_ns, held in said:
         assert by_history(lab, prefix, at_ns) == held
         assert by_mrt(lab, prefix, at_ns) == held
         assert by_table_dump(lab, prefix, at_ns, tmp_path) == held
-    everywhere = said[2][1]["vantage"]
+    everywhere = said[1][1]["vantage"]
     assert everywhere == {(t, (TRANSITS[t], 64500)) for t in UPSTREAMS_OF_VANTAGE}
