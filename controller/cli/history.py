@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``herald history`` to ``app``."""
+    """Add ``herald history`` and ``herald table-dump`` to ``app``."""
     app.command("history")(history)
     app.command("table-dump")(table_dump)
 

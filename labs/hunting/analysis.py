@@ -115,7 +115,7 @@ def analyse(
     prefix: Prefix,
     routers: Sequence[str],
     origins: Collection[str],
-    before: Sequence[Event] | None = (),
+    before: Sequence[Event] | None = None,
     back: Sequence[Event] = (),
     everywhere: bool = True,
     rib_changes: Iterable[int] = (),

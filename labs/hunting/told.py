@@ -51,10 +51,6 @@ class Told:
         self._by_receiver.get(receiver, {}).pop(sender, None)
         self._by_sender.get(sender, {}).pop(receiver, None)
 
-    def is_announced(self) -> bool:
-        """Tell whether any origin still announces it to anybody."""
-        return any(self._by_sender.get(origin) for origin in self._origins)
-
     def uses(self, node: str) -> AsPath | None:
         """Return the path that ``node`` uses: the one that it announced last and has not taken back.
 

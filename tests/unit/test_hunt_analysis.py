@@ -76,6 +76,7 @@ def triangle_hunt() -> Wire:
 def analysed(wire: Wire, **more: object) -> dict[str, object]:
     hunt = analyse(
         wire.events,
+        before=(),
         prefix=P,
         routers=["r1", "r2", "r3"],
         origins={"site1"},
